@@ -1,0 +1,285 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package mrlog
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// MaxReplayBanks bounds the banks of all registers in one replay, because a
+// hostile log can name a new register in every record. The largest real
+// platform, a TPM with 24 PCRs and a few NV indexes in every algorithm, stays
+// far below it.
+const MaxReplayBanks = 1024
+
+// Bank is a bank of a register with the value that a replay computed.
+type Bank struct {
+	Register Register
+	Alg      Alg
+	Value    []byte
+	Records  uint64 // extended into it
+
+	// Start is the value that the replay began with.
+	Start []byte
+	// Unexplained: Start was stated by an INIT record, and is neither the
+	// register's reset value nor the end of an earlier log in this replay.
+	// What led to it is not shown, so that the value proves only the
+	// records since.
+	Unexplained bool
+}
+
+// InitError says why an INIT record was not used as the start of a bank. The
+// replay went on without it.
+type InitError struct {
+	Register Register
+	Alg      Alg // 0 when the record is unreadable
+	Record   Record
+	Reason   string
+	Stated   []byte // start value that the record states, if it could be read
+	Found    []byte // value of the bank at that point
+}
+
+// Error names the record, the bank and the reason.
+func (e *InitError) Error() string {
+	s := fmt.Sprintf("%s: INIT record", e.Register)
+	if e.Record.HasNumber {
+		s = fmt.Sprintf("%s: INIT record %d", e.Register, e.Record.Number)
+	}
+	if e.Alg != 0 {
+		s += " (" + e.Alg.String() + ")"
+	}
+	s += " is not used: " + e.Reason
+	if e.Stated != nil {
+		s += fmt.Sprintf("; it states %x, the register holds %x", e.Stated, e.Found)
+	}
+	return s
+}
+
+// MaxInitErrors bounds the refused INIT records that a replay keeps; it counts
+// all of them.
+const MaxInitErrors = 16
+
+// Replay computes register values from records, of any number of registers and
+// banks at once. The zero value is ready for use.
+type Replay struct {
+	banks     []*bank
+	at        map[Register][]*bank
+	last      Register // and its banks, because records come in runs
+	lastBanks []*bank
+
+	initErrors []*InitError
+	refused    int
+	skipped    map[Alg]uint64
+}
+
+// bank keeps its value and the next digest side by side, as the hash function
+// wants them.
+type bank struct {
+	Bank
+	size  int
+	state [2 * MaxDigestSize]byte
+	given bool // the caller stated the start value
+}
+
+func (b *bank) value() []byte { return b.state[:b.size] }
+
+func (b *bank) extend(sum []byte) {
+	copy(b.state[b.size:], sum)
+	b.Alg.AppendSum(b.state[:0], b.state[:2*b.size])
+	b.Records++
+}
+
+// Start sets the value that a bank begins with, instead of the reset value. It
+// is for values known from elsewhere (a startup locality, an earlier log), and
+// an error once the bank has been extended.
+func (r *Replay) Start(reg Register, alg Alg, value []byte) error {
+	if alg.Size() == 0 || len(value) != alg.Size() {
+		return fmt.Errorf("%s %s: start value of %d bytes: %w", reg, alg, len(value), ErrSize)
+	}
+	b, err := r.bank(reg, alg)
+	if err != nil {
+		return err
+	}
+	if b.Records > 0 {
+		return fmt.Errorf("%s %s: start value after %d records", reg, alg, b.Records)
+	}
+	copy(b.state[:], value)
+	b.Bank.Start = bytes.Clone(value)
+	b.given = true
+	return nil
+}
+
+// Extend replays records, in order. A digest that does not have its
+// algorithm's size is a *SyntaxError with the record's place; the records
+// before it have been replayed. Digests of unknown algorithms are counted, see
+// Skipped. An INIT record that cannot be used is no error here: see
+// InitErrors.
+func (r *Replay) Extend(records []Record) error {
+	for i := range records {
+		rec := &records[i]
+		if rec.NotExtended {
+			continue
+		}
+		if rec.IsInit() {
+			if err := r.init(rec); err != nil {
+				return err
+			}
+		}
+		for _, d := range rec.Digests {
+			b := r.find(rec.Register, d.Alg)
+			if b == nil {
+				if d.Alg.Size() == 0 {
+					if r.skipped == nil {
+						r.skipped = make(map[Alg]uint64)
+					}
+					r.skipped[d.Alg]++
+					continue
+				}
+				var err error
+				if b, err = r.bank(rec.Register, d.Alg); err != nil {
+					return r.fault(rec, err)
+				}
+			}
+			if len(d.Sum) != b.size {
+				return r.fault(rec, fmt.Errorf("%s digest has %d bytes: %w", d.Alg, len(d.Sum), ErrSize))
+			}
+			b.extend(d.Sum)
+		}
+	}
+	return nil
+}
+
+func (r *Replay) fault(rec *Record, err error) error {
+	n := int64(-1)
+	if rec.HasNumber {
+		n = int64(rec.Number)
+	}
+	return &SyntaxError{Format: "replay of " + rec.Register.String(), Line: rec.Span.Line, Offset: rec.Span.Offset, Record: n, Err: err}
+}
+
+// init lets an INIT record state the start of its register's banks. Its text
+// counts only as far as its own digest covers it, and only while the bank is
+// untouched or holds that very value: a forged INIT changes nothing.
+func (r *Replay) init(rec *Record) error {
+	values, err := ParseInit(rec.Content)
+	if err != nil {
+		r.refuse(&InitError{Register: rec.Register, Record: *rec, Reason: err.Error()})
+		return nil
+	}
+	var sum [MaxDigestSize]byte
+	for _, d := range rec.Digests {
+		if d.Alg.Size() == 0 {
+			continue
+		}
+		i := slices.IndexFunc(values, func(v Digest) bool { return v.Alg == d.Alg })
+		if i < 0 {
+			r.refuse(&InitError{Register: rec.Register, Alg: d.Alg, Record: *rec, Reason: "it states no value for this bank"})
+			continue
+		}
+		b, err := r.bank(rec.Register, d.Alg)
+		if err != nil {
+			return r.fault(rec, err)
+		}
+		stated := values[i].Sum
+		refusal := &InitError{Register: rec.Register, Alg: d.Alg, Record: *rec, Stated: stated, Found: bytes.Clone(b.value())}
+		switch {
+		case !bytes.Equal(d.Alg.AppendSum(sum[:0], rec.Content), d.Sum):
+			refusal.Reason = "its text does not hash to its digest"
+			r.refuse(refusal)
+		case bytes.Equal(b.value(), stated):
+			// At its reset value, or joined to what was replayed before.
+		case b.Records == 0 && !b.given:
+			copy(b.state[:], stated)
+			b.Bank.Start = stated
+			b.Unexplained = !rec.Register.ResetsTo(d.Alg, stated)
+		default:
+			refusal.Reason = "its value is not the register's at this point"
+			r.refuse(refusal)
+		}
+	}
+	for _, v := range values {
+		if !slices.ContainsFunc(rec.Digests, func(d Digest) bool { return d.Alg == v.Alg }) {
+			r.refuse(&InitError{Register: rec.Register, Alg: v.Alg, Record: *rec, Reason: "the record has no digest for this bank"})
+		}
+	}
+	return nil
+}
+
+func (r *Replay) refuse(e *InitError) {
+	r.refused++
+	if len(r.initErrors) < MaxInitErrors {
+		e.Record = e.Record.Clone()
+		r.initErrors = append(r.initErrors, e)
+	}
+}
+
+// find returns the bank if it is there.
+func (r *Replay) find(reg Register, alg Alg) *bank {
+	if reg != r.last || r.lastBanks == nil {
+		r.last, r.lastBanks = reg, r.at[reg]
+	}
+	for _, b := range r.lastBanks {
+		if b.Alg == alg {
+			return b
+		}
+	}
+	return nil
+}
+
+// bank returns the bank, made at the register's reset value if need be.
+func (r *Replay) bank(reg Register, alg Alg) (*bank, error) {
+	if b := r.find(reg, alg); b != nil {
+		return b, nil
+	}
+	if len(r.banks) == MaxReplayBanks {
+		return nil, fmt.Errorf("more than %d banks in one log: %w", MaxReplayBanks, ErrLimit)
+	}
+	b := &bank{Bank: Bank{Register: reg, Alg: alg, Start: reg.ResetValue(alg)}, size: alg.Size()}
+	copy(b.state[:], b.Bank.Start)
+	if r.at == nil {
+		r.at = make(map[Register][]*bank)
+	}
+	r.banks = append(r.banks, b)
+	r.at[reg] = append(r.at[reg], b)
+	r.lastBanks = nil
+	return b, nil
+}
+
+// Value returns the present value of a bank, or nil if no record has named it.
+// It is borrowed until the next Extend.
+func (r *Replay) Value(reg Register, alg Alg) []byte {
+	if b := r.find(reg, alg); b != nil {
+		return b.value()
+	}
+	return nil
+}
+
+// Banks returns all banks that were named, ordered by register, then algorithm
+// id. The caller owns them.
+func (r *Replay) Banks() []Bank {
+	out := make([]Bank, 0, len(r.banks))
+	for _, b := range r.banks {
+		c := b.Bank
+		c.Value = bytes.Clone(b.value())
+		c.Start = bytes.Clone(c.Start)
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b Bank) int {
+		if c := a.Register.Compare(b.Register); c != 0 {
+			return c
+		}
+		return int(a.Alg) - int(b.Alg)
+	})
+	return out
+}
+
+// InitErrors returns the INIT records that were not used, the first
+// [MaxInitErrors] of them, and how many there were in all.
+func (r *Replay) InitErrors() ([]*InitError, int) { return r.initErrors, r.refused }
+
+// Skipped returns the algorithms that could not be replayed because mrlog does
+// not know them, each with its number of digests.
+func (r *Replay) Skipped() map[Alg]uint64 { return r.skipped }
