@@ -5,6 +5,9 @@ package cel
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -58,3 +61,62 @@ func appendIntTLV(dst []byte, t byte, n uint64) []byte {
 	size := minimalLen(n)
 	return appendInt(appendHead(dst, t, size), n, size)
 }
+
+// putLen sets the length of the TLV that p is.
+func putLen(p []byte) { binary.BigEndian.PutUint32(p[1:], uint32(len(p)-tlvHead)) }
+
+// checkTLVs reports whether v is a run of whole TLVs, and where not.
+func checkTLVs(v []byte) (int, error) {
+	for rest := v; len(rest) > 0; {
+		at := len(v) - len(rest)
+		var ok bool
+		if _, _, rest, ok = cutTLV(rest); !ok {
+			if len(v)-at < tlvHead {
+				return at, errors.New("TLV is cut off by the end of the content")
+			}
+			return at + 1, fmt.Errorf("TLV of %d bytes, the content ends after %d",
+				binary.BigEndian.Uint32(v[at+1:]), len(v)-at-tlvHead)
+		}
+	}
+	return 0, nil
+}
+
+// tlvPair is a content of two TLVs, of the types 0 and 1, in either order.
+type tlvPair struct {
+	value   [2][]byte
+	seen    [2]bool
+	swapped bool // 1 stands before 0
+	other   bool // there are TLVs of other types
+}
+
+// cutPair reads a run of whole TLVs as a pair. It refuses two of one type, and
+// returns where.
+func cutPair(v []byte) (p tlvPair, at int, err error) {
+	for rest := v; len(rest) > 0; {
+		at = len(v) - len(rest)
+		var t byte
+		var value []byte
+		t, value, rest, _ = cutTLV(rest)
+		switch {
+		case t > 1:
+			p.other = true
+			continue
+		case p.seen[t]:
+			return p, at, fmt.Errorf("content has two TLVs of type %d", t)
+		}
+		p.swapped = p.swapped || t == 0 && p.seen[1]
+		p.value[t], p.seen[t] = value, true
+	}
+	return p, 0, nil
+}
+
+// event returns the event type of a PC Client content, and false if the
+// content has another shape.
+func (p *tlvPair) event() (uint32, bool) {
+	n, ok := parseInt(p.value[0])
+	return uint32(n), ok && n <= math.MaxUint32 && p.seen[1] && !p.other
+}
+
+// isTemplate reports whether the pair has the shape of an IMA template: its
+// name may be absent.
+func (p *tlvPair) isTemplate() bool { return p.seen[1] && !p.other }

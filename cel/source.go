@@ -1,0 +1,62 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cel
+
+import (
+	"io"
+
+	"mrlog.dev"
+)
+
+// maxEmptyReads bounds how often in a row an io.Reader may return nothing.
+const maxEmptyReads = 100
+
+// source reads a log straight into the memory of the batches, so that records
+// need not be copied. What a batch read beyond its last whole record is kept
+// here for the next one, because the caller may fill another batch next.
+//
+// Memory grows with the bytes that have arrived, never with a stated length.
+type source struct {
+	r    io.Reader
+	base int64  // offset in the log of the first byte of the batch's memory
+	tail []byte // read, and not part of a record yet
+	err  error  // of r; io.EOF at its end
+}
+
+// begin returns memory of b that holds the tail, with room for more.
+func (s *source) begin(b *mrlog.Batch) []byte {
+	buf := b.Alloc(max(mrlog.BatchBytes, len(s.tail)))
+	return buf[:copy(buf, s.tail)]
+}
+
+// more appends what one read gives, at least one byte, or returns the error of
+// the underlying reader.
+func (s *source) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
+	if s.err != nil {
+		return buf, s.err
+	}
+	if len(buf) == cap(buf) {
+		grown := b.Alloc(2 * cap(buf))
+		buf = grown[:copy(grown, buf)]
+	}
+	for range maxEmptyReads {
+		n, err := s.r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		s.err = err
+		if n > 0 {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+	s.err = io.ErrNoProgress
+	return buf, s.err
+}
+
+// end keeps what follows the first n bytes of buf for the next batch.
+func (s *source) end(buf []byte, n int) {
+	s.tail = append(s.tail[:0], buf[n:]...)
+	s.base += int64(n)
+}

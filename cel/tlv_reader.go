@@ -1,0 +1,439 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cel
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"mrlog.dev"
+)
+
+// formatTLV names the encoding in headers and errors.
+const formatTLV = "cel-tlv"
+
+const (
+	// maxDigestsTLV is the size of the longest digests field.
+	maxDigestsTLV = mrlog.MaxDigests * (tlvHead + mrlog.MaxUnknownDigestSize)
+
+	// maxContentTLV is the size of the longest content field: the heads and
+	// integers of its sub-TLVs come on top of the content.
+	maxContentTLV = MaxContent + 64
+)
+
+// Dialect is a way of writing the integers of a TLV log.
+type Dialect string
+
+// The dialects that are written.
+const (
+	Minimal    Dialect = "minimal"     // fewest bytes: CEL 1.1, libcel
+	GoEventlog Dialect = "go-eventlog" // number in 8 bytes, index in 1; index type 108 for a CC-MR
+	FourByte   Dialect = "4-byte"      // number, index and event type in 4 bytes
+)
+
+// Dialects that are only seen.
+const (
+	dialectMixed = "mixed" // records of several dialects
+	dialectOther = "other" // widths that belong to none
+)
+
+// dialects is a set of dialects, of those that would write the integers of a
+// record with the widths that were seen.
+type dialects uint8
+
+const (
+	inMinimal dialects = 1 << iota
+	inGoEventlog
+	inFourByte
+	inAny = inMinimal | inGoEventlog | inFourByte
+)
+
+// String returns the dialect that a log which fits all of d is reported as.
+func (d dialects) String() string {
+	switch {
+	case d&inMinimal != 0:
+		return string(Minimal)
+	case d&inGoEventlog != 0:
+		return string(GoEventlog)
+	case d&inFourByte != 0:
+		return string(FourByte)
+	}
+	return dialectOther
+}
+
+// TLVReader reads a log in TLV. See [NewTLVReader].
+type TLVReader struct {
+	src    source
+	opts   Options
+	header mrlog.Header
+	err    error // that the next Read returns
+
+	records   int64
+	fits      dialects // that all records so far fit, unless mixed
+	mixed     bool
+	indexType byte // of the first record
+	scratch   []byte
+}
+
+// NewTLVReader returns a reader of the records of a log in TLV. It takes
+// integers of any width from one to eight bytes, register indexes of the types
+// 1, 2 and 108, also mixed (which go-eventlog refuses), and content of any
+// type. Fields must stand in their order: recnum, index, digests, content.
+//
+// Header.Dialect is one of the [Dialect] values, "other" for widths that
+// belong to none of them, or "mixed" once a record differs from those before;
+// it is settled by the first record that only one dialect would write. A record
+// that the writer of the dialect would have written otherwise is marked
+// [mrlog.NoteNonCanonical]. Header.SpaceAssumed is set once the space of a
+// record was assumed, see [Options].
+//
+// An empty input is a log without records. Memory grows with the bytes that
+// arrive, whatever lengths they state, up to [MaxRecord]; a larger record is an
+// error that wraps [mrlog.ErrLimit]. Errors of r are returned as they are.
+func NewTLVReader(r io.Reader, o Options) *TLVReader {
+	t := &TLVReader{
+		src:    source{r: r},
+		opts:   o,
+		header: mrlog.Header{Format: formatTLV},
+		fits:   inAny,
+	}
+	t.err = o.check()
+	return t
+}
+
+// Header describes the log as far as it has been read.
+func (t *TLVReader) Header() mrlog.Header { return t.header }
+
+// Read implements [mrlog.Reader].
+func (t *TLVReader) Read(b *mrlog.Batch) error {
+	b.Reset()
+	if t.err != nil {
+		return t.err
+	}
+	buf := t.src.begin(b)
+	n := 0
+	for len(b.Records) < mrlog.BatchRecords {
+		size, err := t.parse(b, buf[n:], t.src.base+int64(n))
+		if size > 0 {
+			n += size
+			t.records++
+			continue
+		}
+		if err != nil {
+			t.err = err
+			break
+		}
+		if len(b.Records) > 0 {
+			break
+		}
+		// Not one whole record yet.
+		if buf, err = t.fill(b, buf, -size); err != nil {
+			t.err = err
+			return err
+		}
+	}
+	if t.src.end(buf, n); len(b.Records) == 0 {
+		return t.err
+	}
+	t.header.Dialect = t.fits.String()
+	if t.mixed {
+		t.header.Dialect = dialectMixed
+	}
+	return nil
+}
+
+// fill reads until buf holds need bytes. The end of the input is io.EOF only
+// between records.
+func (t *TLVReader) fill(b *mrlog.Batch, buf []byte, need int) ([]byte, error) {
+	for len(buf) < need {
+		var err error
+		switch buf, err = t.src.more(b, buf); {
+		case err == io.EOF && len(buf) > 0:
+			return buf, t.fault(t.src.base+int64(len(buf)), errCut)
+		case err != nil:
+			return buf, err
+		}
+	}
+	return buf, nil
+}
+
+var errCut = fmt.Errorf("the log ends within a record: %w", io.ErrUnexpectedEOF)
+
+func (t *TLVReader) fault(offset int64, err error) error {
+	return &mrlog.SyntaxError{Format: formatTLV, Offset: offset, Record: t.records, Err: err}
+}
+
+// fieldErr says that a field is not one of those that may stand at its place.
+func fieldErr(got byte, want string) error {
+	return fmt.Errorf("field of type %d where %s must stand", got, want)
+}
+
+// parse adds the record that p begins with to b and returns its size. If p is
+// too short the size is negative: so many bytes are needed to say more.
+func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
+	// The frame: four fields in their order, none longer than it may be.
+	// An offset is checked as soon as its bytes are there, so that garbage
+	// is not waited upon.
+	if len(p) > 0 && p[0] != fieldNumber {
+		return 0, t.fault(base, fieldErr(p[0], "recnum (0)"))
+	}
+	if len(p) < tlvHead {
+		return -tlvHead, nil
+	}
+	numberLen := binary.BigEndian.Uint32(p[1:])
+	if numberLen-1 > 7 {
+		return 0, t.fault(base+1, widthErr("recnum", numberLen))
+	}
+	index := tlvHead + int(numberLen)
+
+	if len(p) > index && p[index] != fieldPCR && p[index] != fieldCCMR && p[index] != fieldNV {
+		return 0, t.fault(base+int64(index), fieldErr(p[index], "a register index (1, 2 or 108)"))
+	}
+	if len(p) < index+tlvHead {
+		return -index - tlvHead, nil
+	}
+	indexType := p[index]
+	indexLen := binary.BigEndian.Uint32(p[index+1:])
+	if indexLen-1 > 7 {
+		return 0, t.fault(base+int64(index)+1, widthErr("register index", indexLen))
+	}
+	digests := index + tlvHead + int(indexLen)
+
+	if len(p) > digests && p[digests] != fieldDigests {
+		return 0, t.fault(base+int64(digests), fieldErr(p[digests], "digests (3)"))
+	}
+	if len(p) < digests+tlvHead {
+		return -digests - tlvHead, nil
+	}
+	digestsLen := binary.BigEndian.Uint32(p[digests+1:])
+	if digestsLen > maxDigestsTLV {
+		return 0, t.fault(base+int64(digests)+1, limitErr("digests", digestsLen, maxDigestsTLV))
+	}
+	content := digests + tlvHead + int(digestsLen)
+
+	if len(p) > content && isField(p[content]) {
+		return 0, t.fault(base+int64(content), fieldErr(p[content], "content"))
+	}
+	if len(p) < content+tlvHead {
+		return -content - tlvHead, nil
+	}
+	contentLen := binary.BigEndian.Uint32(p[content+1:])
+	if contentLen > maxContentTLV {
+		return 0, t.fault(base+int64(content)+1, limitErr("content", contentLen, MaxContent))
+	}
+	size := content + tlvHead + int(contentLen)
+	if len(p) < size {
+		return -size, nil
+	}
+	p = p[:size:size]
+
+	// The values.
+	number := loadInt(p[tlvHead:index])
+	place := loadInt(p[index+tlvHead : digests])
+	if place > mrlog.MaxIndex && (indexType != fieldNV || place > math.MaxUint32) {
+		return 0, t.fault(base+int64(index)+tlvHead, fmt.Errorf("register index %d is too large", place))
+	}
+	sums, at, err := t.digests(b, p[digests+tlvHead:content])
+	if err != nil {
+		return 0, t.fault(base+int64(digests)+tlvHead+int64(at), err)
+	}
+
+	r := b.Add()
+	r.Number, r.HasNumber = number, true
+	r.Digests = sums
+	r.Type = mrlog.ContentType(p[content])
+	r.Content = p[content+tlvHead:]
+	r.Span = mrlog.Span{Offset: base, Length: size}
+
+	// Which dialects would have written these widths.
+	fits := fitting(indexType, int(numberLen), number, int(indexLen), place)
+	switch r.Type {
+	case mrlog.TypePCClient, mrlog.TypeIMATemplate, mrlog.TypeCEL:
+		if at, err := t.nested(b, r, &fits); err != nil {
+			b.Records = b.Records[:len(b.Records)-1]
+			return 0, t.fault(base+int64(content)+tlvHead+int64(at), err)
+		}
+	}
+	if contentLen > MaxContent && len(r.Content)+len(r.Name) > MaxContent {
+		b.Records = b.Records[:len(b.Records)-1]
+		return 0, t.fault(base+int64(content)+1, limitErr("content", contentLen, MaxContent))
+	}
+
+	switch indexType {
+	case fieldNV:
+		r.Register = mrlog.Register{Space: mrlog.NV, Index: uint32(place)}
+	case fieldCCMR:
+		r.Register = mrlog.Register{Space: mrlog.CCMR, Index: uint32(place)}
+	default:
+		var assumed bool
+		r.Register, assumed = t.opts.plain(uint32(place), r.Type)
+		t.header.SpaceAssumed = t.header.SpaceAssumed || assumed
+	}
+	if t.records == 0 {
+		t.header.Space = r.Register.Space
+		t.indexType = indexType
+		t.fits = fits
+	}
+	if indexType != t.indexType {
+		fits &^= inGoEventlog // its writer mixes no index types
+	}
+	switch both := t.fits & fits; {
+	case both != 0:
+		t.fits = both
+	case t.records > 0 && t.fits|fits != 0:
+		t.mixed = true
+		fallthrough
+	default:
+		r.Notes |= mrlog.NoteNonCanonical
+	}
+	return size, nil
+}
+
+// isField reports whether a type is that of a field before the content.
+func isField(t byte) bool { return t <= fieldDigests || t == fieldCCMR }
+
+func widthErr(what string, n uint32) error {
+	return fmt.Errorf("%s of %d bytes, want 1 to 8", what, n)
+}
+
+func limitErr(what string, n uint32, limit int) error {
+	return fmt.Errorf("%s of %d bytes, the limit is %d: %w", what, n, limit, mrlog.ErrLimit)
+}
+
+// loadInt reads a big-endian integer of one to eight bytes.
+func loadInt(v []byte) uint64 {
+	switch len(v) {
+	case 1:
+		return uint64(v[0])
+	case 4:
+		return uint64(binary.BigEndian.Uint32(v))
+	case 8:
+		return binary.BigEndian.Uint64(v)
+	}
+	n, _ := parseInt(v)
+	return n
+}
+
+// fitting returns the dialects that write a number and an index of a type with
+// these widths.
+func fitting(indexType byte, numberLen int, number uint64, indexLen int, index uint64) dialects {
+	var d dialects
+	if numberLen == minimalLen(number) && indexLen == minimalLen(index) {
+		d |= inMinimal
+	}
+	if numberLen == 8 && indexLen == 1 && indexType != fieldNV {
+		d |= inGoEventlog
+	}
+	if numberLen == 4 && indexLen == 4 {
+		d |= inFourByte
+	}
+	return d
+}
+
+// digests reads the value of a digests field. With an error it returns where
+// in v the fault is.
+func (t *TLVReader) digests(b *mrlog.Batch, v []byte) ([]mrlog.Digest, int, error) {
+	count := 0
+	for at := 0; at < len(v); count++ {
+		if len(v)-at < tlvHead {
+			return nil, at, errors.New("digest is cut off by the end of the digests")
+		}
+		n := int64(binary.BigEndian.Uint32(v[at+1:]))
+		if n > int64(len(v)-at-tlvHead) {
+			return nil, at + 1, fmt.Errorf("digest of %d bytes, the digests end after %d", n, len(v)-at-tlvHead)
+		}
+		if alg := mrlog.Alg(v[at]); alg.Size() != int(n) || n == 0 {
+			if err := checkDigest(alg, int(n)); err != nil {
+				return nil, at, err
+			}
+		}
+		if count == mrlog.MaxDigests {
+			return nil, at, fmt.Errorf("more than %d digests: %w", mrlog.MaxDigests, mrlog.ErrLimit)
+		}
+		at += tlvHead + int(n)
+	}
+	if count == 0 {
+		return nil, 0, errors.New("no digest")
+	}
+	sums := b.NewDigests(count)
+	for i, at := 0, 0; i < count; i++ {
+		end := at + tlvHead + int(binary.BigEndian.Uint32(v[at+1:]))
+		sums[i] = mrlog.Digest{Alg: mrlog.Alg(v[at]), Sum: v[at+tlvHead : end : end]}
+		for _, d := range sums[:i] {
+			if d.Alg == sums[i].Alg {
+				return nil, at, fmt.Errorf("two %s digests", d.Alg)
+			}
+		}
+		at = end
+	}
+	return sums, 0, nil
+}
+
+// nested interprets a content made of TLVs and sets what it says of the record.
+// It narrows fits to the dialects that write it with these widths, if any is
+// left; what no dialect would write like this is noted. Well-formed content of
+// another shape than its type's stays whole, as FormTLV. With an error it
+// returns where in the content the fault is.
+func (t *TLVReader) nested(b *mrlog.Batch, r *mrlog.Record, fits *dialects) (int, error) {
+	v := r.Content
+	r.Form = mrlog.FormTLV
+	if at, err := checkTLVs(v); err != nil {
+		return at, err
+	}
+	if r.Type == mrlog.TypeCEL {
+		var ok bool
+		if t.scratch, ok = appendManagement(t.scratch[:0], v); ok && !bytes.Equal(t.scratch, v) {
+			r.Content = b.Copy(t.scratch)
+			r.Notes |= mrlog.NoteNonCanonical
+		}
+		r.NotExtended = ok && managementNotExtended(r.Content)
+		return 0, nil
+	}
+
+	pair, at, err := cutPair(v)
+	if err != nil {
+		return at, err
+	}
+	if r.Type == mrlog.TypeIMATemplate {
+		if !pair.isTemplate() {
+			return 0, nil
+		}
+		r.Form, r.Name, r.Content = mrlog.FormRaw, pair.value[0], pair.value[1]
+		if pair.seen[0] && len(r.Name) == 0 {
+			r.Name = nil // no name, written as an empty one
+			r.Notes |= mrlog.NoteNonCanonical
+		}
+		if pair.swapped {
+			r.Notes |= mrlog.NoteNonCanonical
+		}
+		return 0, nil
+	}
+
+	event, ok := pair.event()
+	if !ok {
+		return 0, nil
+	}
+	r.Form, r.Event, r.Content = mrlog.FormRaw, event, pair.value[1]
+	r.NotExtended = event == evNoAction
+	if pair.swapped {
+		r.Notes |= mrlog.NoteNonCanonical
+	}
+	var width dialects
+	if len(pair.value[0]) == minimalLen(uint64(event)) {
+		width |= inMinimal | inGoEventlog
+	}
+	if len(pair.value[0]) == 4 {
+		width |= inFourByte
+	}
+	if *fits&width != 0 {
+		*fits &= width
+	} else {
+		r.Notes |= mrlog.NoteNonCanonical
+	}
+	return 0, nil
+}
