@@ -14,9 +14,9 @@ import (
 // initWord opens an INIT record: the domain that no event may use.
 const initWord = "INIT"
 
-// isInit reports whether a measured line is an INIT record, well formed or
+// IsInit reports whether a measured line is an INIT record, well formed or
 // not.
-func isInit(line []byte) bool {
+func IsInit(line []byte) bool {
 	return len(line) >= len(initWord) && string(line[:len(initWord)]) == initWord &&
 		(len(line) == len(initWord) || line[len(initWord)] == ' ')
 }

@@ -86,7 +86,7 @@ type Record struct {
 // IsInit reports whether the record is an INIT record of a native log, well
 // formed or not: its domain is INIT, which no event may use.
 func (r *Record) IsInit() bool {
-	return r.Type == TypeCCCEL && r.Form == FormRaw && isInit(r.Content)
+	return r.Type == TypeCCCEL && r.Form == FormRaw && IsInit(r.Content)
 }
 
 // Clone returns a copy that shares no memory with r.

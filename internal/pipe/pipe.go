@@ -1,0 +1,180 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pipe runs a Reader ahead of the code that consumes its records, and
+// lets every processor hash.
+//
+// Replay is a chain: one processor's work. Reading and the digests of records
+// are not. So one goroutine reads batches ahead, the digests of a batch are
+// computed in small runs by whoever is free (the reader, the consumer while it
+// would wait, further processors), and the consumer sees complete batches in
+// order.
+package pipe
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"mrlog.dev"
+)
+
+const (
+	ahead = 4  // batches in flight; more only cost cache
+	run   = 16 // records hashed at a time: some microseconds of work
+)
+
+// Each reads all of r and gives its records, complete and in order, to each;
+// a record holds until each returns. It uses up to procs processors; with one
+// it stays in the calling goroutine. An error of the reader, of each, or of
+// the context ends it; records read before the error are given to each first.
+//
+// When Each returns early, because of the context or an error of each, the
+// reader may still be blocked in its source: do not use it again.
+func Each(ctx context.Context, r mrlog.Reader, procs int, each func([]mrlog.Record) error) error {
+	if procs <= 1 {
+		return inline(ctx, r, each)
+	}
+	return parallel(ctx, r, procs, each)
+}
+
+func inline(ctx context.Context, r mrlog.Reader, each func([]mrlog.Record) error) error {
+	var b mrlog.Batch
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.Read(&b); err != nil {
+			return end(err)
+		}
+		if err := each(b.Records); err != nil {
+			return err
+		}
+	}
+}
+
+func end(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// slot is a batch on its way from the reader to the consumer.
+type slot struct {
+	batch mrlog.Batch
+	err   error // of the read; the batch is then empty
+
+	runs    atomic.Int64 // of records to hash in this batch
+	claimed atomic.Int64 // runs taken by somebody
+	hashing sync.WaitGroup
+}
+
+// closed is a count of claims beyond any number of runs: who still looks at a
+// slot from its last use finds nothing to take.
+const closed = 1 << 40
+
+// publish opens the batch's runs to everybody.
+func (s *slot) publish() {
+	n := (len(s.batch.Records) + run - 1) / run
+	s.hashing.Add(n)
+	s.runs.Store(int64(n))
+	s.claimed.Store(0)
+}
+
+// help hashes runs of the batch until none is left to take.
+func (s *slot) help(h mrlog.Hasher) {
+	for {
+		i := int(s.claimed.Add(1) - 1)
+		if i >= int(s.runs.Load()) {
+			return
+		}
+		records := s.batch.Records
+		h.Hash(records[i*run : min((i+1)*run, len(records))])
+		s.hashing.Done()
+	}
+}
+
+func parallel(ctx context.Context, r mrlog.Reader, procs int, each func([]mrlog.Record) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	hasher, _ := r.(mrlog.Hasher)
+	free := make(chan *slot, ahead)
+	ready := make(chan *slot, ahead)
+	work := make(chan *slot, ahead)
+	for range ahead {
+		free <- new(slot)
+	}
+	if hasher != nil {
+		for range procs - 2 {
+			go func() {
+				for s := range work {
+					s.help(hasher)
+				}
+			}()
+		}
+	}
+	go func() {
+		defer close(work)
+		read(ctx, r, hasher, procs-2, free, ready, work)
+	}()
+	for {
+		var s *slot
+		select {
+		case s = <-ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if s.err != nil {
+			return end(s.err)
+		}
+		if hasher != nil {
+			s.help(hasher)
+			s.hashing.Wait()
+			s.claimed.Store(closed)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := each(s.batch.Records); err != nil {
+			return err
+		}
+		free <- s
+	}
+}
+
+// read fills free slots until the log ends or the consumer has gone.
+func read(ctx context.Context, r mrlog.Reader, hasher mrlog.Hasher, helpers int, free <-chan *slot, ready, work chan<- *slot) {
+	for {
+		var s *slot
+		select {
+		case s = <-free:
+		case <-ctx.Done():
+			return
+		}
+		if hasher != nil {
+			s.err = hasher.Scan(&s.batch)
+		} else {
+			s.err = r.Read(&s.batch)
+		}
+		ok := s.err == nil
+		if ok && hasher != nil {
+			s.publish()
+		}
+		ready <- s
+		if !ok {
+			return
+		}
+		if hasher != nil {
+			for range helpers {
+				select {
+				case work <- s:
+				default: // all of them are busy
+				}
+			}
+			s.help(hasher)
+		}
+	}
+}

@@ -1,0 +1,21 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package verify compares logs with register values, and says what that
+// proves.
+//
+// A log is proven in a bank when its records replay to a value that the caller
+// trusts, from a start that is the register's reset value or the end of an
+// earlier log. A record is then
+//
+//   - bound, when its content also re-hashes to its digest,
+//   - digest-bound, when its digest is proven and its content only describes
+//     what was measured,
+//   - unbound otherwise.
+//
+// A content that contradicts its digest where the rule is known is a finding,
+// and a log with a finding does not verify. SHA-1 alone proves nothing.
+//
+// The package takes values, not quotes: whether a value is to be trusted is
+// the caller's to know.
+package verify
