@@ -1,0 +1,173 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package archtest
+
+const module = "mrlog.dev"
+
+// A column is a side of the house. Packages of the two working columns never
+// import each other, not even through a third.
+type column string
+
+const (
+	base      column = "base"      // what both columns stand on
+	verifying column = "verifying" // reads logs and judges them
+	recording column = "recording" // writes logs and extends registers
+	front     column = "front"     // sees both: commands
+	tests     column = "testing"   // used by tests only, imported by no one else
+)
+
+// layer says what a package's code (not its tests) may import.
+type layer struct {
+	column  column
+	imports string   // packages of this module, by their path in it; "." is the root
+	libs    []string // modules outside it
+	pure    bool     // no I/O of its own: neither os, net nor log
+}
+
+const (
+	libSM3  = "github.com/emmansun/gmsm"
+	libJSON = "github.com/go-json-experiment/json"
+	libSys  = "golang.org/x/sys"
+	libTerm = "golang.org/x/term"
+	libCLI  = "github.com/spf13/cobra"
+)
+
+// layers is the house, from the ground up. A package may import only what
+// stands before it in this table, and of that only what its row lists. HACKING.md
+// shows the same table, with a sentence for each package.
+var layers = []struct {
+	path string
+	layer
+}{
+	{".", layer{column: base, libs: []string{libSM3}, pure: true}},
+	{"nelr", layer{column: base, imports: ".", pure: true}},
+	{"cel", layer{column: base, imports: ".", libs: []string{libJSON}, pure: true}},
+	{"internal/pipe", layer{column: base, imports: ".", pure: true}},
+	{"internal/term", layer{column: base, libs: []string{libTerm, libSys}}},
+	{"internal/vectors", layer{column: tests, imports: "."}},
+	{"convert", layer{column: verifying, imports: ". nelr cel internal/pipe", pure: true}},
+	{"verify", layer{column: verifying, imports: ". nelr cel internal/pipe convert", pure: true}},
+	{"device", layer{column: recording, imports: "."}},
+	{"device/devicetest", layer{column: tests, imports: ". device"}},
+	{"device/soft", layer{column: recording, imports: ". device", libs: []string{libSys}}},
+	{"keeper", layer{column: recording, imports: ". nelr device", libs: []string{libSys}}},
+	{"cmd/mrlog", layer{
+		column:  front,
+		imports: ". nelr cel internal/pipe internal/term convert verify device device/soft keeper",
+		libs:    []string{libCLI, "github.com/spf13/pflag", libTerm, libSys},
+	}},
+	{"internal/perf", layer{column: front, imports: ". nelr cel internal/pipe convert verify", libs: []string{libSys}}},
+	{"internal/archtest", layer{column: tests}},
+}
+
+// testLibs are the modules that tests may import besides those of their
+// package's row.
+var testLibs = map[string]string{
+	libSM3:                            "digests by another road",
+	libJSON:                           "strict reading of what was written",
+	libSys:                            "locks and signals",
+	"github.com/fxamacker/cbor/v2":    "independent CBOR",
+	"github.com/google/go-cmp":        "differences that a person can read",
+	"github.com/google/go-eventlog":   "independent CEL-TLV",
+	"github.com/rogpeppe/go-internal": "scripts that run the program",
+	"pgregory.net/rapid":              "properties and state machines",
+}
+
+// notPure are standard packages that a pure package may not import, a path
+// standing for what is below it too.
+var notPure = map[string]string{
+	"os":          "files, environment and standard streams belong to the caller",
+	"net":         "the network belongs to the caller",
+	"log":         "what to tell, and to whom, belongs to the caller: return an error",
+	"syscall":     "the system belongs to the caller",
+	"unsafe":      "hostile input is parsed here",
+	"time":        "the clock is a parameter",
+	"math/rand":   "randomness is a parameter",
+	"crypto/rand": "randomness is a parameter",
+}
+
+// linked says what a package's build may hold, with everything that it
+// imports by whatever road.
+var linked = []struct {
+	path string
+	// only lists the modules that may be linked besides this one; nil means
+	// any that bad does not name.
+	only []string
+	bad  map[string]string // import path, and what is below it → why not
+}{
+	{path: ".", only: []string{libSM3}, bad: nil},
+	{path: "nelr", only: []string{libSM3}, bad: nil},
+	{path: "cel", only: []string{libSM3, libJSON}, bad: nil},
+	{path: "keeper", only: []string{libSM3, libSys}, bad: map[string]string{
+		module + "/convert": "the keeper writes one form; a translator's bug must not reach a register",
+		module + "/verify":  "what verifies shares no code with what records, so that one bug cannot hide the other",
+		module + "/cel":     "the keeper writes native records; every parser less is less to trust",
+		libCLI:              "the keeper is in the trusted base of the guest",
+		"flag":              "the keeper is a library; its caller reads the command line",
+	}},
+	{path: "cmd/mrlog", bad: map[string]string{
+		"github.com/open-policy-agent/opa": "a policy engine would double the modules and triple the size: it gets its own program",
+		"google.golang.org/grpc":           "the tool talks to no service",
+		"google.golang.org/protobuf":       "no format here is protobuf",
+		"github.com/golang/protobuf":       "no format here is protobuf",
+		"github.com/fxamacker/cbor/v2":     "a test checks our CBOR against it, which proves nothing if we use it",
+		"github.com/google/go-eventlog":    "a test checks our TLV against it, which proves nothing if we use it",
+		"pgregory.net/rapid":               "for tests only",
+		"github.com/google/go-cmp":         "for tests only",
+		"github.com/rogpeppe/go-internal":  "for tests only",
+		"testing":                          "for tests only",
+		module + "/internal/vectors":       "for tests only",
+		module + "/device/devicetest":      "for tests only",
+		"net/http":                         "the tool talks to no service",
+	}},
+}
+
+// badNames say nothing about what is inside, so that anything ends up there.
+var badNames = map[string]bool{
+	"util": true, "utils": true, "common": true, "types": true, "helper": true, "helpers": true,
+	"pkg": true, "misc": true, "shared": true, "lib": true, "base": true,
+}
+
+// vars are package-level variables that are neither errors nor tables, as
+// PATH.NAME, each with the reason why it must be one.
+var vars = map[string]string{
+	"cmd/mrlog.version": "set by the linker",
+}
+
+// mayPanic are functions of library code that may, as PATH.FUNC (methods as
+// PATH.TYPE.FUNC), each with the reason.
+var mayPanic = map[string]string{}
+
+// mayPrint are packages of library code that may use the standard streams.
+var mayPrint = map[string]string{}
+
+// maxLines is what a reader can still hold in mind.
+const maxLines = 700
+
+// longFiles may have more lines, each for a reason.
+var longFiles = map[string]string{}
+
+// machineWords in a file say where it was made. Split, or this file would be
+// the first finding. A word that starts with a slash counts only where a path
+// can start.
+var machineWords = map[string]string{
+	"/wo" + "rk/":                "a path of one machine",
+	"/ro" + "ot/":                "a path of one machine",
+	"/ho" + "me/":                "a path of one machine",
+	"proxy.gol" + "ang.org":      "a registry's host: which one to use is the reader's choice",
+	"sum.gol" + "ang.org":        "a registry's host: which one to use is the reader's choice",
+	"goproxy" + ".io":            "a registry's host: which one to use is the reader's choice",
+	"goproxy" + ".cn":            "a registry's host: which one to use is the reader's choice",
+	"registry.np" + "mjs.org":    "a registry's host: which one to use is the reader's choice",
+	"deb.deb" + "ian.org":        "a registry's host: which one to use is the reader's choice",
+	"security.deb" + "ian.org":   "a registry's host: which one to use is the reader's choice",
+	"pypi" + ".org":              "a registry's host: which one to use is the reader's choice",
+	"files.python" + "hosted":    "a registry's host: which one to use is the reader's choice",
+	"crates" + ".io":             "a registry's host: which one to use is the reader's choice",
+	"repo.maven" + ".apache.org": "a registry's host: which one to use is the reader's choice",
+}
+
+// machineWordsIn are files that may hold such a word, each for a reason: logs
+// of real machines, say.
+var machineWordsIn = map[string]string{}
