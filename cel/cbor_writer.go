@@ -1,0 +1,228 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cel
+
+import (
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"mrlog.dev"
+)
+
+// CBORWriter writes a log in CBOR. See [NewCBORWriter].
+type CBORWriter struct {
+	w       io.Writer
+	buf     []byte
+	err     error // of w, or errClosed; the writer is spent
+	closed  bool
+	records int64 // handed over
+	written int64
+	want    int64 // in the array; negative for a sequence
+}
+
+// NewCBORWriter returns a writer of a log in CBOR, in deterministic encoding
+// (RFC 8949, section 4.2). Of records ≥ 0 it writes an array of exactly so many,
+// and Close fails if there were others; otherwise an RFC 8742 sequence, which
+// can be written when the number of records is not known.
+//
+// What CBOR cannot carry is a [*mrlog.CarryError] that names it: content types
+// with a name and no number, content in FormJSON, several management events in
+// one record, an IMA template name that is not UTF-8. After a CarryError the
+// writer may be used on; it has written the records before.
+//
+// Close writes what is gathered. It does not close w.
+func NewCBORWriter(w io.Writer, records int64) *CBORWriter {
+	c := &CBORWriter{w: w, want: records}
+	if records >= 0 {
+		c.buf = appendCBOR(c.buf, cborArray, uint64(records))
+	}
+	return c
+}
+
+// Write implements [mrlog.Writer].
+func (c *CBORWriter) Write(records []mrlog.Record) error {
+	if c.err != nil {
+		return c.err
+	}
+	for i := range records {
+		if c.want >= 0 && c.written == c.want {
+			return fmt.Errorf("%s: more records than the %d that the array was begun for", formatCBOR, c.want)
+		}
+		what := c.append(&records[i])
+		if c.records++; what != "" {
+			return &mrlog.CarryError{Format: formatCBOR, Record: c.records - 1, Span: records[i].Span, What: what}
+		}
+		c.written++
+		if len(c.buf) >= flushSize {
+			if err := c.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close implements [mrlog.Writer]. An array that has fewer records than its
+// head says is an error; it has been written as far as it goes.
+func (c *CBORWriter) Close() error {
+	if c.closed {
+		return nil
+	}
+	if c.closed = true; c.err != nil {
+		return c.err
+	}
+	if err := c.flush(); err != nil {
+		return err
+	}
+	c.err = errClosed
+	if c.want >= 0 && c.written != c.want {
+		return fmt.Errorf("%s: %d records in an array that was begun for %d", formatCBOR, c.written, c.want)
+	}
+	return nil
+}
+
+func (c *CBORWriter) flush() error {
+	if len(c.buf) == 0 {
+		return nil
+	}
+	n, err := c.w.Write(c.buf)
+	if err == nil && n < len(c.buf) {
+		err = io.ErrShortWrite
+	}
+	c.err = err
+	c.buf = c.buf[:0]
+	return err
+}
+
+// append appends a record to the buffer, or returns what of it CBOR cannot
+// carry.
+func (c *CBORWriter) append(r *mrlog.Record) string {
+	if what := cannotCarry(r); what != "" {
+		return what
+	}
+	if what := checkCBOR(r); what != "" {
+		return what
+	}
+	space := spaceKey(r)
+	fields := uint64(4)
+	if r.HasNumber {
+		fields++
+	}
+	if space != "" {
+		fields++
+	}
+	b := appendCBOR(c.buf, cborMap, fields)
+	if r.HasNumber {
+		b = appendCBOR(append(b, fieldNumber), cborUint, r.Number)
+	}
+	index := byte(fieldPCR)
+	if r.Register.Space == mrlog.NV {
+		index = fieldNV
+	}
+	b = appendCBOR(append(b, index), cborUint, uint64(r.Register.Index))
+	b = appendCBOR(append(b, fieldDigests), cborArray, uint64(len(r.Digests)))
+	for _, d := range r.Digests {
+		b = appendCBOR(b, cborMap, 2)
+		b = appendCBOR(append(b, 0), cborUint, uint64(d.Alg))
+		b = appendCBORString(append(b, 1), cborBytes, d.Sum)
+	}
+	b = appendCBOR(append(b, fieldContentType), cborUint, uint64(r.Type))
+	b = appendCBORContent(append(b, fieldContent), r)
+	if space != "" {
+		b = appendCBOR(b, cborText, uint64(len(spaceField)))
+		b = append(b, spaceField...)
+		b = appendCBOR(b, cborText, uint64(len(space)))
+		b = append(b, space...)
+	}
+	c.buf = b
+	return ""
+}
+
+// checkCBOR returns what of a content CBOR cannot carry.
+func checkCBOR(r *mrlog.Record) string {
+	switch r.Form {
+	case mrlog.FormJSON:
+		return fmt.Sprintf("content of %s is a JSON value", describeContent(r))
+	case mrlog.FormCBOR:
+		if len(r.Name) != 0 || r.Event != 0 {
+			return fmt.Sprintf("content of %s is a CBOR item and has fields beside it", describeContent(r))
+		}
+		if err := checkItem(r.Content); err != nil {
+			return fmt.Sprintf("content of %s is no CBOR item: %v", describeContent(r), err)
+		}
+		if !staysWhole(r.Type, r.Content) {
+			return fmt.Sprintf("content of %s is a CBOR item that should be fields of the record", describeContent(r))
+		}
+	case mrlog.FormTLV:
+		if r.Type != mrlog.TypeCEL {
+			return fmt.Sprintf("content of %s is in TLVs", describeContent(r))
+		}
+		switch _, rest, err := ParseManagement(r.Content); {
+		case err != nil:
+			return err.Error()
+		case len(rest) > 0:
+			return "several management events in one record"
+		}
+	case mrlog.FormRaw:
+		if r.Type == mrlog.TypeCEL {
+			return "content of type cel (4) is not in TLVs"
+		}
+		if r.Type == mrlog.TypeIMATemplate && !utf8.Valid(r.Name) {
+			return fmt.Sprintf("template name %.40q is not UTF-8", r.Name)
+		}
+	default:
+		return fmt.Sprintf("content of %s is in no known form", describeContent(r))
+	}
+	if r.Type == mrlog.TypeNamed {
+		return fmt.Sprintf("content %s has no number", describeContent(r))
+	}
+	return ""
+}
+
+// describeContent names a record's content type for an error.
+func describeContent(r *mrlog.Record) string {
+	if r.Type == mrlog.TypeNamed {
+		return fmt.Sprintf("type %.40q", r.Name)
+	}
+	return describeType(r.Type)
+}
+
+// appendCBORContent appends the content item.
+func appendCBORContent(b []byte, r *mrlog.Record) []byte {
+	switch {
+	case r.Form == mrlog.FormCBOR:
+		return append(b, r.Content...)
+	case r.Type == mrlog.TypeCEL:
+		m, _, _ := ParseManagement(r.Content)
+		return m.appendCBOR(b)
+	case r.Type == mrlog.TypePCClient:
+		b = appendCBOR(b, cborMap, 2)
+		b = appendCBOR(append(b, 0), cborUint, uint64(r.Event))
+		b = append(b, 1)
+	case r.Type == mrlog.TypeIMATemplate && len(r.Name) > 0:
+		b = appendCBOR(b, cborMap, 2)
+		b = appendCBORString(append(b, 0), cborText, r.Name)
+		b = append(b, 1)
+	case r.Type == mrlog.TypeIMATemplate:
+		b = append(appendCBOR(b, cborMap, 1), 1)
+	case r.Type == mrlog.TypeCCCEL && utf8.Valid(r.Content):
+		return appendCBORString(b, cborText, r.Content)
+	}
+	return appendCBORString(b, cborBytes, r.Content)
+}
+
+// appendCBOR appends the event as a content item.
+func (m Management) appendCBOR(b []byte) []byte {
+	if m.Type == FirmwareEnd {
+		return appendCBOR(append(appendCBOR(b, cborMap, 1), 0), cborUint, uint64(m.Type))
+	}
+	b = appendCBOR(append(appendCBOR(b, cborMap, 2), 0), cborUint, uint64(m.Type))
+	b = append(b, 1)
+	if m.Type == CELVersion {
+		b = appendCBOR(append(appendCBOR(b, cborMap, 2), 0), cborUint, uint64(m.Major))
+		return appendCBOR(append(b, 1), cborUint, uint64(m.Minor))
+	}
+	return appendCBOR(b, cborUint, m.Value)
+}
