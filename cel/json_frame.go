@@ -1,0 +1,227 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"mrlog.dev"
+)
+
+// formatJSON and formatSeq name the encodings in headers and errors.
+const (
+	formatJSON = "cel-json"
+	formatSeq  = "cel-seq"
+)
+
+// Limits of the JSON forms, beside [MaxContent]. They are enforced before a
+// record is parsed, so that a hostile log costs no more memory than an honest
+// one.
+const (
+	// MaxJSONRecord bounds one record as JSON text: a content of
+	// MaxContent bytes, each of which can take six when escaped (\u0000),
+	// and 64 KiB for sixteen digests and for white space.
+	MaxJSONRecord = 6*MaxContent + 64<<10
+
+	// MaxJSONDepth bounds how deep arrays and objects nest in a content
+	// that is carried whole. The deepest known, tpm2-tss's, have five
+	// levels.
+	MaxJSONDepth = 64
+
+	// MaxJSONNames bounds the names in all objects of one record, because
+	// finding one that occurs twice takes memory for each.
+	MaxJSONNames = 1 << 14
+)
+
+const (
+	recordSeparator = 0x1E // RFC 7464
+
+	// jsonBuffer is the size in which input is read. It holds some 200
+	// records, so that few of them are moved.
+	jsonBuffer = 64 << 10
+)
+
+var (
+	errJSONDepth  = fmt.Errorf("arrays and objects nest deeper than %d levels: %w", MaxJSONDepth, mrlog.ErrLimit)
+	errJSONNames  = fmt.Errorf("record has more than %d names: %w", MaxJSONNames, mrlog.ErrLimit)
+	errJSONRecord = fmt.Errorf("record is longer than %d bytes: %w", MaxJSONRecord, mrlog.ErrLimit)
+	errControl    = errors.New("control character between values")
+)
+
+// jsonFrame finds the end of a JSON value, an object or array or string, in
+// input of which more and more arrives. It knows just enough of the grammar
+// for that and for the limits; what it has framed is validated afterwards. Its
+// zero value stands before the value's first byte.
+type jsonFrame struct {
+	at     int // next byte to look at
+	depth  int
+	names  int
+	quoted bool
+}
+
+// scan goes on in p, which begins with the value's first byte and has grown
+// since the last call. It returns true when f.at is the end of the value.
+func (f *jsonFrame) scan(p []byte, maxDepth int) (bool, error) {
+	for f.at < len(p) {
+		if f.quoted {
+			n := bytes.IndexByte(p[f.at:], '"')
+			if n < 0 {
+				f.at = len(p)
+				break
+			}
+			f.at += n
+			escapes := 0
+			for p[f.at-1-escapes] == '\\' { // ends at the opening mark
+				escapes++
+			}
+			f.at++
+			if escapes%2 == 0 {
+				f.quoted = false
+				if f.depth == 0 {
+					return true, nil
+				}
+			}
+			continue
+		}
+		switch p[f.at] {
+		case '"':
+			f.quoted = true
+		case ':':
+			if f.names++; f.names > MaxJSONNames {
+				return false, errJSONNames
+			}
+		case '{', '[':
+			if f.depth++; f.depth > maxDepth {
+				return false, errJSONDepth
+			}
+		case '}', ']':
+			if f.depth--; f.depth <= 0 {
+				f.at++
+				return true, nil
+			}
+		case 0, recordSeparator:
+			return false, errControl
+		}
+		f.at++
+	}
+	return false, nil
+}
+
+// jsonChecker validates framed values: grammar, UTF-8, surrogates in pairs, no
+// name twice in an object. It does not allocate for a valid value.
+type jsonChecker struct {
+	dec jsontext.Decoder
+	in  bytes.Buffer
+}
+
+// check validates p, one value without white space around it. It returns the
+// position of what is wrong and the reason; that is io.ErrUnexpectedEOF if
+// only the rest of the value is missing.
+func (c *jsonChecker) check(p []byte) (at int, err error) {
+	c.in = *bytes.NewBuffer(p) // which the decoder parses in place
+	c.dec.Reset(&c.in)
+	v, err := c.dec.ReadValue()
+	if err == nil {
+		if len(v) != len(p) {
+			return int(c.dec.InputOffset()), errors.New("text after the value")
+		}
+		return 0, nil
+	}
+	syntactic, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok {
+		return 0, io.ErrUnexpectedEOF // there was no value
+	}
+	at = int(min(syntactic.ByteOffset, int64(len(p))))
+	switch {
+	case errors.Is(syntactic.Err, io.ErrUnexpectedEOF):
+		return len(p), io.ErrUnexpectedEOF
+	case errors.Is(syntactic.Err, jsontext.ErrDuplicateName):
+		err = fmt.Errorf("%w %.40q", syntactic.Err, syntactic.JSONPointer.LastToken())
+	default:
+		err = syntactic.Err
+	}
+	if p := string(syntactic.JSONPointer); p != "" {
+		err = fmt.Errorf("%w (in %.80q)", err, p)
+	}
+	return at, err
+}
+
+// jsonSource is the input of a JSON reader: a window on it, and its place.
+type jsonSource struct {
+	r    io.Reader
+	buf  []byte
+	pos  int // buf[pos:end] is read and not consumed
+	end  int
+	base int64 // offset of buf[0] in the input
+	line int   // of buf[pos], from 0
+	err  error // of r, io.EOF included
+}
+
+// offset returns that of the next byte.
+func (s *jsonSource) offset() int64 { return s.base + int64(s.pos) }
+
+// window returns what is read and not consumed.
+func (s *jsonSource) window() []byte { return s.buf[s.pos:s.end] }
+
+// more makes the window longer by at least one byte, or returns the error of
+// the underlying reader.
+func (s *jsonSource) more() error {
+	if s.err != nil {
+		return s.err
+	}
+	switch {
+	case s.buf == nil:
+		s.buf = make([]byte, jsonBuffer)
+	case s.end == len(s.buf):
+		to := s.buf
+		if s.pos < len(s.buf)/2 { // the window is long: move it to a longer buffer
+			to = make([]byte, 2*len(s.buf))
+		}
+		n := copy(to, s.window())
+		s.base += int64(s.pos)
+		s.buf, s.pos, s.end = to, 0, n
+	}
+	for range maxEmptyReads {
+		n, err := s.r.Read(s.buf[s.end:])
+		if n < 0 || n > len(s.buf)-s.end {
+			s.err = errors.New("reader returned an impossible count")
+			return s.err
+		}
+		s.end += n
+		s.err = err
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.err = io.ErrNoProgress
+	return s.err
+}
+
+// next skips white space and returns the byte that follows, without consuming
+// it. Newlines are counted.
+func (s *jsonSource) next() (byte, error) {
+	for {
+		for s.pos < s.end {
+			switch c := s.buf[s.pos]; c {
+			case '\n':
+				s.line++
+			case ' ', '\t', '\r':
+			default:
+				return c, nil
+			}
+			s.pos++
+		}
+		if err := s.more(); err != nil {
+			return 0, err
+		}
+	}
+}

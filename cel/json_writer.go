@@ -1,0 +1,436 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"mrlog.dev"
+)
+
+const (
+	// jsonFlush is how much a JSON writer gathers before it writes. Most
+	// records fit in the rest of jsonCap.
+	jsonFlush = 64 << 10
+	jsonCap   = jsonFlush + 8<<10
+
+	// jsonKeep is the largest buffer that a JSON writer keeps for the next
+	// records, so that one large record is not paid for to the end.
+	jsonKeep = 1 << 20
+
+	// jsonRecordNames is how many names a record has beside its content, at
+	// most.
+	jsonRecordNames = 6 + 2*mrlog.MaxDigests
+)
+
+// jsonOutput is what the writers of the JSON forms share.
+type jsonOutput struct {
+	w      io.Writer
+	format string
+	before string // the next record
+	sep    string // before all records but the first
+	after  string // a record
+
+	buf    []byte
+	count  int64 // records given to Write
+	err    error // of w; the writer is spent
+	closed bool
+
+	parse jsonRecord // to see how a content kept whole would be read
+	batch mrlog.Batch
+}
+
+// write appends the records.
+func (o *jsonOutput) write(records []mrlog.Record) error {
+	if o.err != nil {
+		return o.err
+	}
+	for i := range records {
+		r := &records[i]
+		start := len(o.buf)
+		buf, what := o.append(o.buf, r)
+		o.buf = buf
+		o.count++
+		if what != "" {
+			o.buf = o.buf[:start]
+			return &mrlog.CarryError{Format: o.format, Record: o.count - 1, Span: r.Span, What: what}
+		}
+		o.before = o.sep
+		if len(o.buf) >= jsonFlush {
+			if err := o.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush writes what is gathered.
+func (o *jsonOutput) flush() error {
+	if o.err != nil {
+		return o.err
+	}
+	if len(o.buf) > 0 {
+		n, err := o.w.Write(o.buf)
+		if err == nil && n < len(o.buf) {
+			err = io.ErrShortWrite
+		}
+		o.err = err
+	}
+	if o.buf = o.buf[:0]; cap(o.buf) > jsonKeep {
+		o.buf = make([]byte, 0, jsonCap)
+	}
+	return o.err
+}
+
+// close writes what is gathered, and tail.
+func (o *jsonOutput) close(tail func() error) error {
+	if o.closed {
+		return nil
+	}
+	o.closed = true
+	if o.err != nil {
+		return o.err
+	}
+	err := tail()
+	if ferr := o.flush(); ferr != nil {
+		return ferr
+	}
+	o.err = errClosed
+	return err
+}
+
+// append appends a record, compact and with its names in the order of CEL 1.1.
+// It returns what cannot be carried, or "".
+func (o *jsonOutput) append(dst []byte, r *mrlog.Record) ([]byte, string) {
+	if what := cannotCarry(r); what != "" {
+		return dst, what
+	}
+	dst = append(dst, o.before...)
+	dst = append(dst, '{')
+	if r.HasNumber {
+		dst = append(dst, `"recnum":`...)
+		dst = strconv.AppendUint(dst, r.Number, 10)
+		dst = append(dst, ',')
+	}
+	if r.Register.Space == mrlog.NV {
+		dst = append(dst, `"nv_index":`...)
+	} else {
+		dst = append(dst, `"pcr":`...)
+	}
+	dst = strconv.AppendUint(dst, uint64(r.Register.Index), 10)
+	if space := spaceKey(r); space != "" {
+		dst = append(dst, `,"space":"`...)
+		dst = append(dst, space...)
+		dst = append(dst, '"')
+	}
+	dst = append(dst, `,"digests":[`...)
+	for i := range r.Digests {
+		d := &r.Digests[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"hashAlg":"`...)
+		if d.Alg.Size() != 0 {
+			dst = append(dst, d.Alg.String()...)
+		} else {
+			dst = append(dst, '0', 'x')
+			dst = appendJSONHex(dst, []byte{byte(d.Alg >> 8), byte(d.Alg)})
+		}
+		dst = append(dst, `","digest":"`...)
+		dst = appendJSONHex(dst, d.Sum)
+		dst = append(dst, '"', '}')
+	}
+	dst = append(dst, `],"content_type":`...)
+
+	if r.Type == mrlog.TypeCCCEL && r.Form == mrlog.FormRaw {
+		dst = append(dst, `"CC-CEL","content":`...)
+		var bad int
+		if dst, bad = appendJSONString(dst, r.Content); bad >= 0 {
+			return dst, fmt.Sprintf("byte %d of the line (0x%02x) is not UTF-8, which a JSON string has to be", bad, r.Content[bad])
+		}
+	} else {
+		var what string
+		if dst, what = o.appendType(dst, r); what == "" {
+			dst = append(dst, `,"content":`...)
+			dst, what = o.appendContent(dst, r)
+		}
+		if what != "" {
+			return dst, what
+		}
+	}
+	dst = append(dst, '}')
+	return append(dst, o.after...), ""
+}
+
+// appendType appends the value of "content_type".
+func (o *jsonOutput) appendType(dst []byte, r *mrlog.Record) ([]byte, string) {
+	if r.Type != mrlog.TypeNamed {
+		if name, ok := TypeName(r.Type); ok {
+			dst = append(dst, '"')
+			dst = append(dst, name...)
+			return append(dst, '"'), ""
+		}
+		return strconv.AppendUint(dst, uint64(r.Type), 10), ""
+	}
+	if len(r.Name) == 0 {
+		return dst, "content type has neither a number nor a name"
+	}
+	if _, ok := TypeByName(string(r.Name)); ok {
+		return dst, fmt.Sprintf("content type of no number has the name %q, which stands for one", r.Name)
+	}
+	dst, bad := appendJSONString(dst, r.Name)
+	if bad >= 0 {
+		return dst, fmt.Sprintf("byte %d of the content type's name (0x%02x) is not UTF-8", bad, r.Name[bad])
+	}
+	return dst, ""
+}
+
+// appendContent appends the value of "content", but for CC-CEL lines.
+func (o *jsonOutput) appendContent(dst []byte, r *mrlog.Record) ([]byte, string) {
+	switch r.Form {
+	case mrlog.FormJSON:
+		return o.appendVerbatim(dst, r)
+	case mrlog.FormTLV:
+		if r.Type == mrlog.TypeCEL {
+			return appendJSONManagement(dst, r.Content)
+		}
+	case mrlog.FormRaw:
+		switch r.Type {
+		case mrlog.TypeNamed, mrlog.TypeCEL:
+		case mrlog.TypePCClient:
+			dst = append(dst, `{"event_type":`...)
+			if name, ok := EventName(r.Event); ok {
+				dst = append(dst, '"')
+				dst = append(dst, name...)
+				dst = append(dst, '"')
+			} else {
+				dst = strconv.AppendUint(dst, uint64(r.Event), 10)
+			}
+			dst = append(dst, `,"event_data":"`...)
+			dst = appendJSONHex(dst, r.Content)
+			return append(dst, '"', '}'), ""
+		case mrlog.TypeIMATemplate:
+			dst = append(dst, '{')
+			if len(r.Name) > 0 {
+				dst = append(dst, `"template_name":`...)
+				var bad int
+				if dst, bad = appendJSONString(dst, r.Name); bad >= 0 {
+					return dst, fmt.Sprintf("byte %d of the template's name (0x%02x) is not UTF-8", bad, r.Name[bad])
+				}
+				dst = append(dst, ',')
+			}
+			dst = append(dst, `"template_data":"`...)
+			dst = appendJSONHex(dst, r.Content)
+			return append(dst, '"', '}'), ""
+		default:
+			dst = append(dst, '"')
+			dst = appendJSONHex(dst, r.Content)
+			return append(dst, '"'), ""
+		}
+	}
+	return dst, fmt.Sprintf("content of type %s in %s has no JSON form", typeString(r), formString(r.Form))
+}
+
+// appendVerbatim appends a content that is one JSON value, as it stands. It
+// must be a value that the reader would take as just that.
+func (o *jsonOutput) appendVerbatim(dst []byte, r *mrlog.Record) ([]byte, string) {
+	refuse := func(reason error) ([]byte, string) {
+		return dst, fmt.Sprintf("content of type %s is kept as JSON, and is not one valid JSON value: %v", typeString(r), reason)
+	}
+	if r.Type == mrlog.TypeCCCEL {
+		return dst, "line of a native log is not in its raw form"
+	}
+	if r.Event != 0 || len(r.Name) > 0 && r.Type != mrlog.TypeNamed {
+		return dst, "event type or name beside a content that is kept whole"
+	}
+	v := r.Content
+	if len(v) == 0 || bytes.IndexByte([]byte(" \t\r\n"), v[0]) >= 0 {
+		return refuse(errors.New("it is empty or begins with white space"))
+	}
+	if v[0] == '{' || v[0] == '[' {
+		var f jsonFrame
+		done, err := f.scan(v, MaxJSONDepth)
+		switch {
+		case err != nil:
+			return refuse(err)
+		case !done || f.at != len(v):
+			return refuse(errors.New("its brackets do not match"))
+		case f.names > MaxJSONNames-jsonRecordNames:
+			return refuse(errJSONNames)
+		}
+	}
+	if _, err := o.parse.check.check(v); err != nil {
+		return refuse(err)
+	}
+	o.batch.Reset()
+	probe := o.batch.Add()
+	probe.Type = r.Type
+	if _, err := o.parse.parseContent(v, &o.batch, probe); err != nil {
+		return refuse(err)
+	}
+	if probe.Form != mrlog.FormJSON {
+		return dst, fmt.Sprintf("content of type %s is kept as JSON, and would be read as something else", typeString(r))
+	}
+	return append(dst, v...), ""
+}
+
+// appendJSONManagement appends the management events of content: one as an
+// object, several as an array.
+func appendJSONManagement(dst, content []byte) ([]byte, string) {
+	const what = "management event is not canonical, or not known"
+	if len(content) == 0 {
+		return dst, what
+	}
+	start, n := len(dst), 0
+	var buf [64]byte
+	for ; len(content) > 0; n++ {
+		m, rest, err := ParseManagement(content)
+		if err != nil || !bytes.Equal(m.Append(buf[:0]), content[:len(content)-len(rest)]) {
+			return dst, what
+		}
+		content = rest
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"type":"`...)
+		dst = append(dst, m.Type.String()...)
+		dst = append(dst, '"')
+		switch m.Type {
+		case CELVersion:
+			dst = append(dst, `,"data":{"major":`...)
+			dst = strconv.AppendUint(dst, uint64(m.Major), 10)
+			dst = append(dst, `,"minor":`...)
+			dst = strconv.AppendUint(dst, uint64(m.Minor), 10)
+			dst = append(dst, '}')
+		case Timestamp:
+			dst = append(dst, `,"data":`...)
+			dst = strconv.AppendUint(dst, m.Value, 10)
+		case StateTrans:
+			dst = append(dst, `,"data":`...)
+			if name, ok := StateName(m.Value); ok {
+				dst = append(dst, '"')
+				dst = append(dst, name...)
+				dst = append(dst, '"')
+			} else {
+				dst = strconv.AppendUint(dst, m.Value, 10)
+			}
+		}
+		dst = append(dst, '}')
+	}
+	if n > 1 {
+		dst = append(dst, "]["...)
+		copy(dst[start+1:], dst[start:len(dst)-2])
+		dst[start], dst[len(dst)-1] = '[', ']'
+	}
+	return dst, ""
+}
+
+// typeString names a content type for an error.
+func typeString(r *mrlog.Record) string {
+	if r.Type == mrlog.TypeNamed {
+		return fmt.Sprintf("%.40q", r.Name)
+	}
+	if name, ok := TypeName(r.Type); ok {
+		return name
+	}
+	return strconv.FormatUint(uint64(r.Type), 10)
+}
+
+// formString names a form for an error.
+func formString(f mrlog.Form) string {
+	switch f {
+	case mrlog.FormRaw:
+		return "raw form"
+	case mrlog.FormTLV:
+		return "TLV form"
+	case mrlog.FormJSON:
+		return "JSON form"
+	case mrlog.FormCBOR:
+		return "CBOR form"
+	}
+	return "an unknown form"
+}
+
+// JSONWriter writes a canonical event log as a JSON array, or in the envelope of
+// native logs. Equal records give equal bytes: compact records, one on a line,
+// names in the order of CEL 1.1 (JSON encoding), lower-case hexadecimal, no
+// escape that JSON does not require. Content that was read as JSON and not
+// interpreted is written as it stood.
+//
+// What JSON cannot carry is a [*mrlog.CarryError] that names it: text that is
+// not UTF-8, TLV and CBOR contents that have no JSON form. Nothing of such a
+// record is written, and the writer may be used on. After any other error it is
+// spent.
+type JSONWriter struct {
+	o  jsonOutput
+	mr func() ([]byte, error) // nil for an array
+}
+
+// NewJSONWriter returns a writer of an array. Nothing is written before Close
+// or 64 KiB.
+func NewJSONWriter(w io.Writer) *JSONWriter {
+	return &JSONWriter{o: newJSONOutput(w, "[")}
+}
+
+// NewEnvelopeWriter returns a writer of the envelope {"log":[…],"mr":HEX}.
+// Close calls mr for the register value that the log ends in; an error of it
+// is returned by Close, and the envelope is then left incomplete.
+func NewEnvelopeWriter(w io.Writer, mr func() ([]byte, error)) *JSONWriter {
+	return &JSONWriter{mr: mr, o: newJSONOutput(w, `{"log":[`)}
+}
+
+func newJSONOutput(w io.Writer, start string) jsonOutput {
+	return jsonOutput{w: w, format: formatJSON, sep: ",\n", buf: append(make([]byte, 0, jsonCap), start...)}
+}
+
+// Write appends records to the log; see [mrlog.Writer].
+func (w *JSONWriter) Write(records []mrlog.Record) error { return w.o.write(records) }
+
+// Close completes the log and writes what is gathered. It does not close the
+// underlying writer. A second Close does nothing.
+func (w *JSONWriter) Close() error {
+	return w.o.close(func() error {
+		if w.mr == nil {
+			w.o.buf = append(w.o.buf, "]\n"...)
+			return nil
+		}
+		value, err := w.mr()
+		if err != nil {
+			return err
+		}
+		if len(value) == 0 || len(value) > mrlog.MaxUnknownDigestSize {
+			return fmt.Errorf("register value of %d bytes for the envelope", len(value))
+		}
+		w.o.buf = append(w.o.buf, `],"mr":"`...)
+		w.o.buf = appendJSONHex(w.o.buf, value)
+		w.o.buf = append(w.o.buf, "\"}\n"...)
+		return nil
+	})
+}
+
+// SeqWriter writes a canonical event log as a JSON text sequence (RFC 7464).
+// Records are written as [JSONWriter] writes them, each between the byte 0x1E
+// and a newline, and the same cannot be carried.
+type SeqWriter struct {
+	o jsonOutput
+}
+
+// NewSeqWriter returns a writer of a sequence. Nothing is written before Close
+// or 64 KiB.
+func NewSeqWriter(w io.Writer) *SeqWriter {
+	const rs = string(rune(recordSeparator))
+	return &SeqWriter{jsonOutput{w: w, format: formatSeq, before: rs, sep: rs, after: "\n", buf: make([]byte, 0, jsonCap)}}
+}
+
+// Write appends records to the log; see [mrlog.Writer].
+func (w *SeqWriter) Write(records []mrlog.Record) error { return w.o.write(records) }
+
+// Close writes what is gathered. It does not close the underlying writer. A
+// second Close does nothing.
+func (w *SeqWriter) Close() error { return w.o.close(func() error { return nil }) }
