@@ -134,6 +134,9 @@ func (c *CBORReader) step(b *mrlog.Batch, p []byte, base int64) (size, need int,
 		c.ended = true
 		return 1, 0, nil
 	}
+	if p[0]>>5 != cborMap {
+		return 0, 0, c.fault(base, errors.New("no record, a map, where one must stand"))
+	}
 	switch need, err := c.scan.scan(p, MaxRecord); {
 	case err != nil:
 		return 0, 0, c.fault(base+int64(c.scan.off), err)

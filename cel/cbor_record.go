@@ -31,15 +31,12 @@ const (
 	ranks     = rankSpace + 1
 )
 
-// record reads a record from p, a well-formed item, and adds it to b. With an
+// record reads a record from p, a well-formed map, and adds it to b. With an
 // error it returns where in p the fault is.
 func (c *CBORReader) record(b *mrlog.Batch, p []byte, base int64) (int, error) {
 	var v cborRecord
 	cur := cursor{p: p}
 	h := cur.head()
-	if h.major != cborMap {
-		return 0, fmt.Errorf("%s where a record, a map, must stand", describeItem(h))
-	}
 	var seen [ranks]bool
 	last := -1
 	for left := h.arg; cur.more(h, &left); {

@@ -183,7 +183,7 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 		return 0, t.fault(base, fieldErr(p[0], "recnum (0)"))
 	}
 	if len(p) < tlvHead {
-		return -tlvHead, nil
+		return lack(p, 0), nil
 	}
 	numberLen := binary.BigEndian.Uint32(p[1:])
 	if numberLen-1 > 7 {
@@ -195,7 +195,7 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 		return 0, t.fault(base+int64(index), fieldErr(p[index], "a register index (1, 2 or 108)"))
 	}
 	if len(p) < index+tlvHead {
-		return -index - tlvHead, nil
+		return lack(p, index), nil
 	}
 	indexType := p[index]
 	indexLen := binary.BigEndian.Uint32(p[index+1:])
@@ -208,7 +208,7 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 		return 0, t.fault(base+int64(digests), fieldErr(p[digests], "digests (3)"))
 	}
 	if len(p) < digests+tlvHead {
-		return -digests - tlvHead, nil
+		return lack(p, digests), nil
 	}
 	digestsLen := binary.BigEndian.Uint32(p[digests+1:])
 	if digestsLen > maxDigestsTLV {
@@ -220,7 +220,7 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 		return 0, t.fault(base+int64(content), fieldErr(p[content], "content"))
 	}
 	if len(p) < content+tlvHead {
-		return -content - tlvHead, nil
+		return lack(p, content), nil
 	}
 	contentLen := binary.BigEndian.Uint32(p[content+1:])
 	if contentLen > maxContentTLV {
@@ -292,6 +292,15 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 		r.Notes |= mrlog.NoteNonCanonical
 	}
 	return size, nil
+}
+
+// lack returns, as parse does, how many bytes p must have to tell more of the
+// field at an offset: first of its type, then of its length.
+func lack(p []byte, field int) int {
+	if len(p) <= field {
+		return -field - 1
+	}
+	return -field - tlvHead
 }
 
 // isField reports whether a type is that of a field before the content.
