@@ -35,6 +35,7 @@ func TestCheckLayers(t *testing.T) {
 	for _, tt := range []struct{ file, imports, want string }{
 		{"nelr/reader.go", `"mrlog.dev"; "bytes"`, ""},
 		{"alg.go", `"github.com/emmansun/gmsm/sm3"`, ""},
+		{"alg.go", `"github.com/emmansun/gmsm/sm4"`, "every library is a decision"},
 		{"alg.go", `"mrlog.dev/nelr"`, "imports run downward only"},
 		{"nelr/reader.go", `"mrlog.dev/cel"`, "imports run downward only"},
 		{"nelr/reader.go", `"github.com/emmansun/gmsm/sm3"`, "every library is a decision"},

@@ -40,7 +40,7 @@ var layers = []struct {
 	path string
 	layer
 }{
-	{".", layer{column: base, libs: []string{libSM3}, pure: true}},
+	{".", layer{column: base, libs: []string{libSM3 + "/sm3"}, pure: true}},
 	{"nelr", layer{column: base, imports: ".", pure: true}},
 	{"cel", layer{column: base, imports: ".", libs: []string{libJSON}, pure: true}},
 	{"internal/pipe", layer{column: base, imports: ".", pure: true}},
