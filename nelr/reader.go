@@ -152,13 +152,15 @@ func (r *Reader) fill(b *mrlog.Batch) []byte {
 		m, err := r.src.Read(buf[n:])
 		whole = whole || bytes.IndexByte(buf[n:n+m], '\n') >= 0
 		n += m
+		idle++
+		if m > 0 {
+			idle = 0
+		}
 		switch {
 		case err != nil:
 			r.stop = err
-		case m == 0:
-			if idle++; idle == 100 {
-				r.stop = io.ErrNoProgress
-			}
+		case idle == 100:
+			r.stop = io.ErrNoProgress
 		case whole && m < len(buf)/4:
 			return buf[:n] // a slow source: give out what is there
 		}
