@@ -87,7 +87,7 @@ type itemScanner struct {
 
 // itemLevel is an open container.
 type itemLevel struct {
-	left       uint64 // items to come, when definite
+	left       uint32 // items to come, when definite; no more than bytes
 	indefinite bool
 	chunks     byte // major type of the chunks of an indefinite string, else 0
 	isMap      bool
@@ -147,7 +147,7 @@ func (s *itemScanner) step(h cborHead, size, limit int) (done bool, err error) {
 	case top != nil && top.chunks != 0 && (h.major != top.chunks || h.indefinite):
 		return false, errors.New("string of indefinite length has a chunk of another kind")
 	case h.major >= cborArray && h.major <= cborTag || h.indefinite:
-		l := itemLevel{left: h.arg, indefinite: h.indefinite, isMap: h.major == cborMap}
+		l := itemLevel{left: uint32(h.arg), indefinite: h.indefinite, isMap: h.major == cborMap}
 		switch {
 		case h.major == cborTag:
 			l.left = 1
@@ -215,6 +215,10 @@ type cursor struct {
 
 // head reads the next head.
 func (c *cursor) head() cborHead {
+	if b := c.p[c.off]; b&31 < 24 {
+		c.off++
+		return cborHead{major: b >> 5, size: 1, arg: uint64(b & 31), minimal: true}
+	}
 	h, _ := parseHead(c.p[c.off:])
 	c.off += h.size
 	c.loose = c.loose || !h.minimal && h.major != cborSimple
@@ -231,6 +235,13 @@ func (c *cursor) bytes(n uint64) []byte {
 
 // item skips the next item and returns its bytes.
 func (c *cursor) item() []byte {
+	if h, _ := parseHead(c.p[c.off:]); h.major <= cborText && !h.indefinite {
+		n := uint64(h.size)
+		if h.major >= cborBytes {
+			n += h.arg
+		}
+		return c.bytes(n)
+	}
 	var s itemScanner
 	// It is complete; only the depth counted from here could differ, and
 	// is smaller.

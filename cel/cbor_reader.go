@@ -33,6 +33,7 @@ type CBORReader struct {
 	ended   bool   // the array is over
 	loose   bool   // the array's head is not minimal
 	scan    itemScanner
+	rec     cborRecord // that is being read, kept for its room
 	scratch []byte
 }
 
@@ -144,7 +145,7 @@ func (c *CBORReader) step(b *mrlog.Batch, p []byte, base int64) (size, need int,
 		return 0, need, nil
 	}
 	size = c.scan.off
-	c.scan = itemScanner{}
+	c.scan.off, c.scan.depth = 0, 0
 	if at, err := c.record(b, p[:size:size], base); err != nil {
 		return 0, 0, c.fault(base+int64(at), err)
 	}

@@ -25,6 +25,13 @@ type cborRecord struct {
 	loose   bool   // not as the writer writes it
 }
 
+// reset makes v ready for the next record. The digests are overwritten as far as
+// they are counted.
+func (v *cborRecord) reset() {
+	v.Record = mrlog.Record{}
+	v.count, v.index, v.space, v.content, v.at, v.loose = 0, 0, 0, nil, 0, false
+}
+
 // Ranks of the record's keys in deterministic order; the numbers are their own.
 const (
 	rankSpace = fieldContent + 1
@@ -34,7 +41,8 @@ const (
 // record reads a record from p, a well-formed map, and adds it to b. With an
 // error it returns where in p the fault is.
 func (c *CBORReader) record(b *mrlog.Batch, p []byte, base int64) (int, error) {
-	var v cborRecord
+	v := &c.rec
+	v.reset()
 	cur := cursor{p: p}
 	h := cur.head()
 	var seen [ranks]bool
@@ -86,7 +94,7 @@ func (c *CBORReader) record(b *mrlog.Batch, p []byte, base int64) (int, error) {
 		v.Content = b.Copy(v.Content)
 	}
 	v.loose = v.loose || cur.loose
-	c.add(b, &v, base, len(p))
+	c.add(b, v, base, len(p))
 	return 0, nil
 }
 
