@@ -13,7 +13,6 @@ package pipe
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -55,8 +54,11 @@ func inline(ctx context.Context, r mrlog.Reader, each func([]mrlog.Record) error
 	}
 }
 
+// end turns the error of a Read into that of the log. Only io.EOF itself is its
+// end: a wrapped one is some layer's failure, and taken for the end it would cut
+// the log without a word.
 func end(err error) error {
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		return nil
 	}
 	return err
@@ -67,28 +69,29 @@ type slot struct {
 	batch mrlog.Batch
 	err   error // of the read; the batch is then empty
 
-	runs    atomic.Int64 // of records to hash in this batch
-	claimed atomic.Int64 // runs taken by somebody
+	// Runs of records that nobody has taken yet. One number says both which
+	// run is next and whether there is one, so that a helper who comes late,
+	// even to a slot that has been filled anew, takes what is there now or
+	// nothing.
+	left    atomic.Int64
 	hashing sync.WaitGroup
 }
-
-// closed is a count of claims beyond any number of runs: who still looks at a
-// slot from its last use finds nothing to take.
-const closed = 1 << 40
 
 // publish opens the batch's runs to everybody.
 func (s *slot) publish() {
 	n := (len(s.batch.Records) + run - 1) / run
 	s.hashing.Add(n)
-	s.runs.Store(int64(n))
-	s.claimed.Store(0)
+	s.left.Store(int64(n))
 }
+
+// claim takes a run to hash, and is negative if none is left.
+func (s *slot) claim() int { return int(s.left.Add(-1)) }
 
 // help hashes runs of the batch until none is left to take.
 func (s *slot) help(h mrlog.Hasher) {
 	for {
-		i := int(s.claimed.Add(1) - 1)
-		if i >= int(s.runs.Load()) {
+		i := s.claim()
+		if i < 0 {
 			return
 		}
 		records := s.batch.Records
@@ -133,7 +136,6 @@ func parallel(ctx context.Context, r mrlog.Reader, procs int, each func([]mrlog.
 		if hasher != nil {
 			s.help(hasher)
 			s.hashing.Wait()
-			s.claimed.Store(closed)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
