@@ -12,31 +12,35 @@ import (
 )
 
 // Printable returns text in which nothing can move the cursor, change colours
-// or reorder what is read: control characters, formatting characters and bytes
-// that are not UTF-8 become escapes such as \t, \x1b or \u202e, and so does
-// the backslash, so that two different texts never look the same.
+// or reorder what is read. Text of graphic characters and blanks stays as it
+// is. Any other is given in double quotes, with control characters, formatting
+// characters and bytes that are not UTF-8 as escapes (\t, \x1b, \u202e) and
+// quotes and backslashes escaped too; so is text that begins with a quote.
+// Two different texts never look the same.
 func Printable[T string | []byte](text T) string {
 	if plain(text) {
 		return string(text)
 	}
 	var b strings.Builder
+	b.WriteByte('"')
 	for s := string(text); len(s) > 0; {
 		r, n := utf8.DecodeRuneInString(s)
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case r == '\\':
-			b.WriteString(`\\`)
+		case r == '\\' || r == '"':
+			b.WriteByte('\\')
+			b.WriteRune(r)
 		case r == '\t':
 			b.WriteString(`\t`)
 		case r == '\r':
 			b.WriteString(`\r`)
 		case r == '\n':
 			b.WriteString(`\n`)
-		case r < 0x80 && unicode.IsControl(r):
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Zs, r):
+		case graphic(r):
 			b.WriteRune(r)
+		case r < 0x80:
+			fmt.Fprintf(&b, `\x%02x`, r)
 		case r > 0xFFFF:
 			fmt.Fprintf(&b, `\U%08x`, r)
 		default:
@@ -44,14 +48,24 @@ func Printable[T string | []byte](text T) string {
 		}
 		s = s[n:]
 	}
+	b.WriteByte('"')
 	return b.String()
 }
 
+// graphic reports whether a character shows as itself and moves nothing. Of
+// blanks only the common one does.
+func graphic(r rune) bool { return r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Zs, r) }
+
 func plain[T string | []byte](text T) bool {
-	for i := range len(text) {
-		if c := text[i]; c < 0x20 || c > 0x7E || c == '\\' {
+	if len(text) > 0 && text[0] == '"' {
+		return false
+	}
+	for s := string(text); len(s) > 0; {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 || !graphic(r) {
 			return false
 		}
+		s = s[n:]
 	}
 	return true
 }

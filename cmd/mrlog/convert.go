@@ -1,0 +1,249 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mrlog.dev/convert"
+)
+
+type convertOptions struct {
+	source
+	to, dialect string
+	envelope    bool
+	output      string
+}
+
+func newConvert(e *env) *cobra.Command {
+	var o convertOptions
+	cmd := &cobra.Command{
+		Use:   "convert --to FORMAT [flags] FILE",
+		Short: "write a log in another format",
+		Long: `convert reads a log of any format and writes its records in another. Digests
+are carried as logged, never computed anew. What the target format cannot carry
+is an error that names the record; with -o the file is then left as it was.
+
+Formats and, where there are several, their dialects (the default first):
+` + formatList(),
+		Example: `  mrlog convert --to cel-json /run/mrlog/rtmr2/log
+  mrlog convert --to cel-json --envelope -o log.json /run/mrlog/rtmr2/log
+  mrlog convert --to nelr log.json
+  cat log.cbor | mrlog convert --from cel-cbor --to cel-tlv --dialect go-eventlog -`,
+		Args: files(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runConvert(cmd.Context(), e, &o, args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.to, "to", "", "format to write: "+strings.Join(convert.Names(), ", "))
+	f.StringVar(&o.dialect, "dialect", "", "dialect of that format")
+	f.BoolVar(&o.envelope, "envelope", false, `cel-json as an object with "log" and "mr", the final value`)
+	f.StringVarP(&o.output, "output", "o", "-", "file to write; it is replaced when the conversion is complete")
+	o.source.flags(cmd)
+	must(cmd.RegisterFlagCompletionFunc("to", complete(convert.Names()...)))
+	must(cmd.RegisterFlagCompletionFunc("dialect", complete(dialects()...)))
+	return cmd
+}
+
+func formatList() string {
+	var b strings.Builder
+	for _, f := range convert.Formats() {
+		fmt.Fprintf(&b, "  %-9s %s", f.Name, f.Title)
+		if f.Dialects != nil {
+			fmt.Fprintf(&b, " [%s]", strings.Join(f.Dialects, ", "))
+		}
+		b.WriteByte('\n')
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func dialects() []string {
+	var all []string
+	for _, f := range convert.Formats() {
+		all = append(all, f.Dialects...)
+	}
+	return all
+}
+
+// target checks the flags that say what to write.
+func (o *convertOptions) target() (convert.Target, error) {
+	t := convert.Target{Format: o.to, Dialect: o.dialect}
+	if o.to == "" {
+		return t, usage("--to is missing: the format to write (%s)", strings.Join(convert.Names(), ", "))
+	}
+	if o.envelope {
+		if o.to != convert.CELJSON {
+			return t, usage("--envelope goes with --to cel-json, not %s", o.to)
+		}
+		if o.dialect != "" && o.dialect != "envelope" {
+			return t, usage("--envelope and --dialect %s exclude each other", o.dialect)
+		}
+		t.Dialect = "envelope"
+	}
+	if err := t.Check(); err != nil {
+		return t, usage("%w", err)
+	}
+	return t, nil
+}
+
+func runConvert(ctx context.Context, e *env, o *convertOptions, arg string) (err error) {
+	from, err := o.options()
+	if err != nil {
+		return err
+	}
+	t, err := o.target()
+	if err != nil {
+		return err
+	}
+	if t.NeedsCount() {
+		spooled, drop, err := e.count(ctx, arg, from, &t)
+		if err != nil {
+			return err
+		}
+		defer drop()
+		return e.convert(ctx, o.output, t, arg, spooled, from)
+	}
+	return e.convert(ctx, o.output, t, arg, nil, from)
+}
+
+// convert does the work, from the spooled copy of the input if there is one.
+func (e *env) convert(ctx context.Context, output string, t convert.Target, arg string, spooled io.Reader, from convert.Source) (err error) {
+	world := *e
+	if spooled != nil {
+		world.stdin = spooled
+	}
+	in, err := world.open(arg, from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := e.create(output)
+	if err != nil {
+		return err
+	}
+	defer func() { err = out.finish(err) }()
+
+	p := e.newProgress("convert")
+	defer p.done()
+	replay, err := convert.Copy(ctx, out, t, in.Reader, convert.Options{
+		Procs:    procs(),
+		Progress: func(records, offset int64) { p.update(in, records, offset) },
+	})
+	if err != nil {
+		return in.at(err)
+	}
+	p.done()
+	e.warnTorn(in)
+	if replay == nil {
+		return nil
+	}
+	if err := convert.CheckMR(in.Reader, replay); err != nil {
+		e.warn("%s: %v", in.name, err)
+	}
+	e.warnSkipped(replay.Skipped())
+	if errs, n := replay.InitErrors(); n > 0 {
+		e.warn("%s: %v%s", in.name, errs[0], more(n-1))
+	}
+	return nil
+}
+
+// count reads the log once to learn how many records it has, which the target
+// states first. Standard input is kept in a temporary file meanwhile, already
+// unlinked, that the caller drops.
+func (e *env) count(ctx context.Context, arg string, from convert.Source, t *convert.Target) (io.Reader, func(), error) {
+	var spool *os.File
+	drop := func() {}
+	world := *e
+	if info, err := os.Stat(arg); arg == "-" || err == nil && !info.Mode().IsRegular() {
+		if arg != "-" {
+			return nil, drop, usage("%s is not a regular file, and %s states the number of records first: use - or --dialect sequence", arg, t.Format)
+		}
+		spool, err = os.CreateTemp("", "mrlog-spool-")
+		if err != nil {
+			return nil, drop, err
+		}
+		drop = func() { _ = spool.Close() }
+		if err := os.Remove(spool.Name()); err != nil {
+			drop()
+			return nil, drop, err
+		}
+		world.stdin = io.TeeReader(e.stdin, spool)
+	}
+	in, err := world.open(arg, from)
+	if err == nil {
+		t.Records, err = convert.Count(ctx, in.Reader)
+		err = in.at(err)
+		_ = in.Close()
+	}
+	if err == nil && spool != nil {
+		_, err = spool.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		drop()
+		return nil, func() {}, err
+	}
+	if spool == nil {
+		return nil, drop, nil
+	}
+	return spool, drop, nil
+}
+
+// output is where a conversion goes: standard output, or a file that takes the
+// place of an older one only when it is complete.
+type output struct {
+	io.Writer
+	file *os.File
+	path string
+}
+
+func (e *env) create(path string) (*output, error) {
+	if path == "-" {
+		return &output{Writer: e.stdout}, nil
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		// A device or a pipe: there is nothing to replace.
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, err
+		}
+		return &output{Writer: f, file: f}, nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	return &output{Writer: f, file: f, path: path}, nil
+}
+
+// finish puts a complete file in place, or takes an incomplete one away.
+func (o *output) finish(err error) error {
+	if o.file == nil {
+		return err
+	}
+	if closed := o.file.Close(); err == nil {
+		err = closed
+	}
+	if o.path == "" {
+		return err
+	}
+	if err == nil {
+		err = os.Rename(o.file.Name(), o.path)
+	}
+	if err != nil {
+		_ = os.Remove(o.file.Name())
+	}
+	return err
+}

@@ -1,0 +1,277 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"mrlog.dev"
+	"mrlog.dev/keeper"
+	"mrlog.dev/nelr"
+)
+
+type extendOptions struct {
+	choice
+	record, comment string
+	hasRecord       bool
+	once            bool
+}
+
+func newExtend(e *env, g *globals) *cobra.Command {
+	var o extendOptions
+	cmd := &cobra.Command{
+		Use:   "extend [flags] DOMAIN OPERATION [CONTENT]",
+		Short: "measure an event: append it to the log, extend the register",
+		Long: `extend appends an event to the register's log, as the line
+
+  DOMAIN OPERATION [CONTENT]
+
+and extends the register with the line's digest, in every active bank. Either
+both happen or neither; if the process dies in between, the next extend sets it
+right. DOMAIN and OPERATION are printable ASCII without blanks, CONTENT is UTF-8
+text without newlines and control characters (tabs are allowed).
+
+With - in place of the event, each line of standard input is one, recorded as it
+arrives; empty lines are skipped. A line that cannot be recorded ends the
+command; what came before it is recorded.
+
+Without --register and --pcr the event goes to MRLOG_REGISTER, else to rtmr2 on
+a TDX device and pcr14 on a TPM.`,
+		Example: `  mrlog extend example.org/app Started version=1.2
+  mrlog extend --register rtmr3 --once example.org/app Config "$(sha256sum < app.conf)"
+  mrlog extend --comment "nightly run" example.org/cron Begin
+  generate-events | mrlog extend -`,
+		Args: func(_ *cobra.Command, args []string) error {
+			return checkExtendArgs(&o, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runExtend(cmd.Context(), e, g, &o, args)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.register, "register", "", "register to extend: rtmr2, pcr14 …")
+	f.Int64Var(&o.pcr, "pcr", -1, "the same, as the number of a PCR (mapped to a register where there are none)")
+	f.StringVar(&o.record, "record", "", "free-form line to record in place of an event")
+	f.StringVar(&o.comment, "comment", "", "text for people, written before the event or alone; it is not measured")
+	f.BoolVar(&o.once, "once", false, "do nothing if the same event is in this boot's log already")
+	f.BoolVar(&o.shared, "shared", false, "extend a PCR that belongs to others (9, 10, 11, 15)")
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) { o.hasRecord = cmd.Flags().Changed("record") }
+	return cmd
+}
+
+func checkExtendArgs(o *extendOptions, args []string) error {
+	free := o.record != ""
+	switch {
+	case free && len(args) > 0:
+		return errors.New("--record takes the place of DOMAIN, OPERATION and CONTENT")
+	case free:
+		return nil
+	case len(args) == 1 && args[0] == "-":
+		return nil
+	case len(args) == 0 && o.comment != "":
+		return nil
+	case len(args) < 2:
+		return errors.New("want DOMAIN OPERATION [CONTENT], or - for events on standard input")
+	case len(args) > 3:
+		return fmt.Errorf("%d arguments given, want DOMAIN OPERATION [CONTENT]: quote a content that holds blanks", len(args))
+	}
+	return nil
+}
+
+// recorder appends events to one register's log and prints receipts.
+type recorder struct {
+	e        *env
+	keeper   *keeper.Keeper
+	register mrlog.Register
+	once     bool
+	comment  string // to go before the next event
+	recorded int
+}
+
+func runExtend(ctx context.Context, e *env, g *globals, o *extendOptions, args []string) error {
+	stdin := len(args) == 1
+	var event keeper.Event
+	switch {
+	case o.hasRecord:
+		event.Line = []byte(o.record)
+		if err := nelr.CheckFreeForm(event.Line); err != nil {
+			return usage("--record: %w", err)
+		}
+	case len(args) > 1:
+		event.Event = nelr.Event{Domain: args[0], Operation: args[1]}
+		if len(args) == 3 {
+			event.Content = args[2]
+		}
+		if _, err := event.AppendLine(nil); err != nil {
+			return usage("%w", err)
+		}
+	}
+	event.Once = o.once
+	if o.comment != "" {
+		if _, err := nelr.AppendComment(nil, o.comment); err != nil {
+			return usage("--comment: %w", err)
+		}
+	}
+	d, err := g.openDevice(e, true)
+	if err != nil {
+		return err
+	}
+	reg, warning, err := o.pick(e, d)
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		e.warn("%s", warning)
+	}
+	k, err := keeper.Open(keeper.Options{State: g.stateFolder(e), Device: d})
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	r := &recorder{e: e, keeper: k, register: reg, once: o.once, comment: o.comment}
+	if stdin {
+		return r.lines(ctx, e.stdin)
+	}
+	return r.append(ctx, []keeper.Event{event})
+}
+
+type receiptOutput struct {
+	Register     string        `json:"register"`
+	Record       int64         `json:"record"`
+	AlreadyThere bool          `json:"already_there,omitempty"`
+	Banks        []receiptBank `json:"banks"`
+}
+
+type receiptBank struct {
+	Bank   string `json:"bank"`
+	Digest string `json:"digest,omitempty"`
+	Value  string `json:"value"`
+}
+
+// append records events and prints a receipt for each.
+func (r *recorder) append(ctx context.Context, events []keeper.Event) error {
+	events[0].Comment, r.comment = r.comment, ""
+	receipts, err := r.keeper.Append(ctx, r.register, events)
+	for i := range receipts {
+		if err := r.print(&receipts[i]); err != nil {
+			return err
+		}
+		r.recorded++
+	}
+	return err
+}
+
+func (r *recorder) print(rc *keeper.Receipt) error {
+	if !r.e.json {
+		what := "recorded"
+		switch {
+		case rc.AlreadyThere:
+			what = "already there"
+		case rc.Digests == nil:
+			what = "commented after"
+		}
+		line := fmt.Sprintf("%s: %s: record %d", r.register, what, rc.Record)
+		if rc.Record < 0 {
+			line = fmt.Sprintf("%s: %s, in an earlier log of this boot", r.register, what)
+		}
+		for _, d := range rc.Digests {
+			line += fmt.Sprintf(" %s:%x", d.Alg, d.Sum)
+		}
+		_, err := fmt.Fprintln(r.e.stdout, line)
+		return err
+	}
+	out := receiptOutput{Register: r.register.String(), Record: rc.Record, AlreadyThere: rc.AlreadyThere, Banks: []receiptBank{}}
+	for i, v := range rc.Values {
+		b := receiptBank{Bank: v.Alg.String(), Value: fmt.Sprintf("%x", v.Sum)}
+		if rc.Digests != nil {
+			b.Digest = fmt.Sprintf("%x", rc.Digests[i].Sum)
+		}
+		out.Banks = append(out.Banks, b)
+	}
+	return r.e.printJSON(out)
+}
+
+// lines records the events of standard input, as many at once as have arrived.
+func (r *recorder) lines(ctx context.Context, src io.Reader) error {
+	in := bufio.NewReaderSize(src, 64<<10)
+	var batch []keeper.Event
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		err := r.append(ctx, batch)
+		batch = batch[:0]
+		return err
+	}
+	for number, size := 1, 0; ; number++ {
+		line, err := readLine(in)
+		end := errors.Is(err, io.EOF)
+		if err != nil && !end {
+			return errors.Join(flush(), r.fail(number, err))
+		}
+		if len(line) > 0 {
+			event, err := nelr.ParseEvent(line)
+			if err != nil {
+				if err := flush(); err != nil {
+					return err
+				}
+				return r.fail(number, err)
+			}
+			batch = append(batch, keeper.Event{Event: event, Once: r.once})
+			size += len(line)
+		}
+		if end || len(batch) == keeper.MaxBatch || size >= keeper.MaxBatchBytes/2 || in.Buffered() == 0 {
+			if err := flush(); err != nil {
+				return err
+			}
+			size = 0
+		}
+		if end && r.comment != "" {
+			return r.append(ctx, []keeper.Event{{}}) // a comment, and no event for it
+		}
+		if end {
+			return nil
+		}
+	}
+}
+
+// fail reports a line that is no event, and what is recorded all the same.
+func (r *recorder) fail(number int, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &failure{
+		code: exitMalformed, err: fmt.Errorf("standard input: line %d: %w", number, err),
+		hint: fmt.Sprintf("nothing was recorded of this line and what follows; %d events before it were", r.recorded),
+	}
+}
+
+// readLine returns the next line without its newline, and io.EOF with the last
+// one if that has none.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		if line == nil && err == nil {
+			return part[:len(part)-1], nil
+		}
+		line = append(line, part...)
+		switch {
+		case len(line) > nelr.MaxLine+1:
+			return nil, fmt.Errorf("line is longer than %d bytes: %w", nelr.MaxLine, mrlog.ErrLimit)
+		case err == nil:
+			return line[:len(line)-1], nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return line, err
+		}
+	}
+}

@@ -1,0 +1,203 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mrlog.dev"
+	"mrlog.dev/convert"
+)
+
+// source holds the flags that say how a log is to be read.
+type source struct {
+	from, space, torn string
+	pcr               int64
+}
+
+func (s *source) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.from, "from", "", "format of the input: "+strings.Join(convert.Names(), ", ")+" (default: detected)")
+	f.Int64Var(&s.pcr, "pcr", -1, "number of a native log's register (default: its hint, else 2)")
+	f.StringVar(&s.space, "space", "", "space of registers that the log gives by number only: pcr, ccmr, rtmr")
+	f.StringVar(&s.torn, "torn", "error", "a native log's torn last line: error, or ignore to go on without it")
+	must(cmd.RegisterFlagCompletionFunc("from", complete(convert.Names()...)))
+	must(cmd.RegisterFlagCompletionFunc("space", complete("pcr", "ccmr", "rtmr")))
+	must(cmd.RegisterFlagCompletionFunc("torn", complete("error", "ignore")))
+}
+
+func complete(words ...string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return words, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// options checks the flags.
+func (s *source) options() (convert.Source, error) {
+	o := convert.Source{Format: s.from}
+	if s.from != "" {
+		if err := (convert.Target{Format: s.from}).Check(); err != nil {
+			return o, usage("--from: %w", err)
+		}
+	}
+	switch s.torn {
+	case "error":
+	case "ignore":
+		o.IgnoreTorn = true
+	default:
+		return o, usage("--torn %q: want error or ignore", s.torn)
+	}
+	if s.pcr < -1 || s.pcr > mrlog.MaxIndex {
+		return o, usage("--pcr %d: want a number from 0 to %d", s.pcr, mrlog.MaxIndex)
+	}
+	if s.pcr >= 0 {
+		o.Index, o.HasIndex = uint32(s.pcr), true
+	}
+	if s.space != "" {
+		space, err := mrlog.ParseSpace(s.space)
+		if err == nil && space == mrlog.NV {
+			err = errors.New("NV indexes are always stated as such")
+		}
+		if err != nil {
+			return o, usage("--space: %w", err)
+		}
+		o.Space = space
+	}
+	return o, nil
+}
+
+// input is one open log.
+type input struct {
+	name string
+	file io.ReadCloser
+	size int64 // 0 if it cannot be told
+
+	Reader mrlog.Reader
+}
+
+func (i *input) Close() error { return i.file.Close() }
+
+// at puts the name of the input before an error that is about it.
+func (i *input) at(err error) error {
+	var syntax *mrlog.SyntaxError
+	var carry *mrlog.CarryError
+	if errors.As(err, &syntax) || errors.As(err, &carry) {
+		return named(i.name, err)
+	}
+	return err
+}
+
+func named(name string, err error) error {
+	code, hint := classify(err)
+	var syntax *mrlog.SyntaxError
+	if hint == "" && errors.As(err, &syntax) && errors.Is(err, convert.ErrFormat) {
+		hint = "--from FORMAT says what it is: " + strings.Join(convert.Names(), ", ")
+		err = syntax.Err
+	}
+	return &failure{code: code, err: fmt.Errorf("%s: %w", name, err), hint: hint}
+}
+
+// open opens a log by its FILE argument.
+func (e *env) open(arg string, o convert.Source) (*input, error) {
+	in := &input{name: arg}
+	if arg == "-" {
+		in.name, in.file = "standard input", io.NopCloser(e.stdin)
+	} else {
+		f, err := os.Open(arg)
+		if err != nil {
+			return nil, err
+		}
+		info, err := f.Stat()
+		switch {
+		case err != nil:
+		case info.IsDir():
+			err = &fs.PathError{Op: "read", Path: arg, Err: errors.New("is a folder, want a log")}
+		case info.Mode().IsRegular():
+			in.size = info.Size()
+		}
+		if err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+		in.file = f
+	}
+	r, err := convert.Open(in.file, o)
+	if err != nil {
+		_ = in.file.Close()
+		return nil, in.at(err)
+	}
+	in.Reader = r
+	return in, nil
+}
+
+// warnTorn tells of a torn last line that was left out as asked.
+func (e *env) warnTorn(in *input) {
+	if span, ok := convert.Torn(in.Reader); ok {
+		e.warn("%s: line %d (offset %d) is torn and was left out: %d bytes without a newline", in.name, span.Line, span.Offset, span.Length)
+	}
+}
+
+// progress shows on a terminal how far a long piece of work has come.
+type progress struct {
+	e     *env
+	verb  string
+	next  time.Time
+	shown bool
+}
+
+const (
+	progressAfter = time.Second // nothing is shown of shorter work
+	progressEvery = 200 * time.Millisecond
+)
+
+// newProgress returns nil where there is nobody to show it to.
+func (e *env) newProgress(verb string) *progress {
+	if columns(e.stderr) == 0 || e.json {
+		return nil
+	}
+	return &progress{e: e, verb: verb, next: time.Now().Add(progressAfter)}
+}
+
+func (p *progress) update(in *input, records, offset int64) {
+	if p == nil {
+		return
+	}
+	now := time.Now()
+	if now.Before(p.next) {
+		return
+	}
+	p.next, p.shown = now.Add(progressEvery), true
+	percent := ""
+	if in.size > 0 {
+		percent = fmt.Sprintf(" %d%%,", offset*100/in.size)
+	}
+	fmt.Fprintf(p.e.stderr, "\rmrlog: %s %s:%s %d records\x1b[K", p.verb, in.name, percent, records)
+}
+
+// done takes the line away.
+func (p *progress) done() {
+	if p != nil && p.shown {
+		fmt.Fprint(p.e.stderr, "\r\x1b[K")
+		p.shown = false
+	}
+}
+
+// procs is how many processors a verb uses.
+func procs() int { return runtime.GOMAXPROCS(0) }
+
+// must is for errors that only a mistake in this program can cause.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

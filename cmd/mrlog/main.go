@@ -1,0 +1,28 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command mrlog records events into measurement registers and their logs,
+// converts such logs between formats, replays and verifies them.
+//
+// Each verb stands in a file of its own. What all of them share is in ui.go
+// (what goes where, and with which exit code) and input.go (files, standard
+// input, progress).
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks the verb to end; a second one ends the process.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, &env{
+		stdin:  &interruptible{ctx: ctx, src: os.Stdin},
+		stdout: os.Stdout, stderr: os.Stderr,
+		getenv: os.Getenv,
+	}, os.Args[1:]))
+}

@@ -1,0 +1,150 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"mrlog.dev"
+	"mrlog.dev/convert"
+	"mrlog.dev/internal/pipe"
+)
+
+func newReplay(e *env) *cobra.Command {
+	var s source
+	cmd := &cobra.Command{
+		Use:   "replay [flags] FILE...",
+		Short: "compute register values from logs",
+		Long: `replay extends the digests of all records and prints the value that each
+register then has. Several logs are replayed together, in the order given, so
+that a later log of a register goes on where an earlier one ended.
+
+The values are what the logs claim. Whether a machine's registers hold them is
+for mrlog verify.`,
+		Example: `  mrlog replay /run/mrlog/rtmr2/log
+  mrlog replay --json log.cel | jq -r .registers[0].value`,
+		Args: files(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runReplay(cmd.Context(), e, &s, args)
+		},
+	}
+	s.flags(cmd)
+	return cmd
+}
+
+type replayOutput struct {
+	Registers []registerOutput `json:"registers"`
+}
+
+type registerOutput struct {
+	Register string `json:"register"`
+	Bank     string `json:"bank"`
+	Value    string `json:"value"`
+	Records  uint64 `json:"records"`
+}
+
+func runReplay(ctx context.Context, e *env, s *source, args []string) error {
+	o, err := s.options()
+	if err != nil {
+		return err
+	}
+	var replay mrlog.Replay
+	var refusal error
+	for _, arg := range args {
+		err := replayFile(ctx, e, arg, o, &replay)
+		if code, _ := classify(err); code != exitNo && err != nil {
+			return err
+		}
+		refusal = cmp.Or(refusal, err)
+	}
+	if e.json {
+		err = e.printJSON(replayOutput{registerOutputs(replay.Banks())})
+	} else {
+		err = e.printBanks(replay.Banks())
+	}
+	if err != nil {
+		return err
+	}
+	e.warnSkipped(replay.Skipped())
+	if errs, n := replay.InitErrors(); n > 0 {
+		return no("%w%s", errs[0], more(n-1))
+	}
+	return refusal
+}
+
+func replayFile(ctx context.Context, e *env, arg string, o convert.Source, replay *mrlog.Replay) error {
+	in, err := e.open(arg, o)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	p := e.newProgress("replay")
+	defer p.done()
+	var records int64
+	err = pipe.Each(ctx, in.Reader, procs(), func(batch []mrlog.Record) error {
+		records += int64(len(batch))
+		last := batch[len(batch)-1].Span
+		p.update(in, records, last.Offset+int64(last.Length))
+		return replay.Extend(batch)
+	})
+	if err != nil {
+		return in.at(err)
+	}
+	e.warnTorn(in)
+	if err := convert.CheckMR(in.Reader, replay); err != nil {
+		return no("%s: %w", in.name, err)
+	}
+	return nil
+}
+
+func more(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more)", n)
+}
+
+func registerOutputs(banks []mrlog.Bank) []registerOutput {
+	out := make([]registerOutput, 0, len(banks))
+	for _, b := range banks {
+		out = append(out, registerOutput{b.Register.String(), b.Alg.String(), fmt.Sprintf("%x", b.Value), b.Records})
+	}
+	return out
+}
+
+// printBanks prints register values for people, one per line.
+func (e *env) printBanks(banks []mrlog.Bank) error {
+	width := 0
+	for _, b := range banks {
+		width = max(width, len(b.Register.String())+1+len(b.Alg.String()))
+	}
+	for _, b := range banks {
+		note := ""
+		if b.Unexplained {
+			note = fmt.Sprintf("  from %x, which its INIT states and nothing here explains", b.Start)
+		}
+		name := b.Register.String() + ":" + b.Alg.String()
+		if _, err := fmt.Fprintf(e.stdout, "%-*s  %x  %d records%s\n", width, name, b.Value, b.Records, note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warnSkipped tells of banks that could not be computed.
+func (e *env) warnSkipped(skipped map[mrlog.Alg]uint64) {
+	algs := make([]mrlog.Alg, 0, len(skipped))
+	for a := range skipped {
+		algs = append(algs, a)
+	}
+	slices.Sort(algs)
+	for _, a := range algs {
+		e.warn("algorithm %s is not known: %d digests of it were not replayed", a, skipped[a])
+	}
+}
