@@ -1,0 +1,167 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package keeper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"mrlog.dev/nelr"
+)
+
+// commit appends a batch and extends its records. It is called under the lock,
+// with log and register in agreement. It returns how many bytes of the batch's
+// text are recorded: all of them without an error, else those of the records
+// that were extended nonetheless; the error is for the rest.
+//
+// Steps, in order, after those of acquire:
+//
+//	fchmod(log, 01600)        a write is in flight
+//	write(log)                all lines at once, O_APPEND
+//	fstat(log)                the size is what it must be
+//	fdatasync(log)            unless the file system is volatile
+//	device: Extend            all records, in order
+//	fchmod(log, 0600)
+//
+// and after them fstat and flock(LOCK_UN), see release. None of it can be
+// cancelled. When a step fails:
+//
+//	fchmod 01600              refused: nothing was written
+//	write, fstat, fdatasync   ftruncate to the old size, fdatasync: refused;
+//	                          if that fails, too: unknown
+//	Extend                    the register is read; what it shows as extended
+//	                          is done. The rest is cut off, fdatasync: refused.
+//	                          Not readable, not fresh, another value, or not
+//	                          cut: unknown
+//	fchmod 0600               done: the next operation clears the bit
+//
+// After unknown, the bit stays set and the records stay in the log.
+func (b *book) commit(t *batch) (kept int, err error) {
+	ctx := context.Background()
+	text, due := t.text, b.hintDue()
+	if due { // the first write of this boot into an older log
+		hint, err := nelr.AppendHint(nil, nelr.HintBoot, b.k.boot)
+		if err != nil {
+			return 0, b.failed(ErrRefused, "boot hint", err)
+		}
+		text = append(hint, t.text...)
+	}
+	ahead := len(text) - len(t.text)
+	size := b.known.offset
+
+	if err := b.k.disk.mark(b.log.fd, true); err != nil {
+		_ = b.k.disk.mark(b.log.fd, false) // it may have been set
+		return 0, b.failed(ErrRefused, "setting the sticky bit", err)
+	}
+	if err := b.write(text, size); err != nil {
+		return 0, b.takeBack("write", err, size)
+	}
+	if err := b.sync(); err != nil {
+		err = b.takeBack("sync", err, size)
+		// What the kernel still holds of the file may not be what is on the
+		// disk: begin again from what can be read.
+		b.drop()
+		return 0, err
+	}
+	n := 0
+	if len(t.digests) > 0 {
+		var xerr error
+		n, xerr = b.k.device.Extend(ctx, b.desc.Name, t.digests)
+		if xerr == nil && n < len(t.digests) {
+			xerr = fmt.Errorf("the device extended %d records of %d and gave no error", n, len(t.digests))
+		}
+		if xerr != nil {
+			if n, err = b.readBack(ctx, t); err != nil {
+				return 0, b.failed(ErrUnknown, "extend", errors.Join(xerr, err))
+			}
+			if n < len(t.digests) {
+				kept = t.starts[n]
+				if n == 0 && kept == 0 {
+					ahead, due = 0, false // take the hint back, too
+				}
+				if err := b.cut(size + int64(ahead+kept)); err != nil {
+					return 0, b.failed(ErrUnknown, "extend", errors.Join(xerr, fmt.Errorf("cutting the record off: %w", err)))
+				}
+				err = b.failed(ErrRefused, "extend", xerr)
+				b.adopt(t, n, kept, ahead, due)
+				_ = b.k.disk.mark(b.log.fd, false)
+				return kept, err
+			}
+		}
+	}
+	b.adopt(t, len(t.digests), len(t.text), ahead, due)
+	_ = b.k.disk.mark(b.log.fd, false) // if not, the next operation does
+	return len(t.text), nil
+}
+
+// failed is the error of a step.
+func (b *book) failed(outcome error, step string, err error) error {
+	return &AppendError{Register: b.desc.Name, Outcome: outcome, Step: step, Err: err}
+}
+
+// takeBack cuts off what a failed write or sync left, before any extend. A log
+// that has become longer than we made it was written to without the lock: what
+// is whose is not for us to guess.
+func (b *book) takeBack(step string, err error, size int64) error {
+	if longer, ok := errors.AsType[*sizeError](err); ok && longer.got > longer.want {
+		return b.failed(ErrUnknown, step, err)
+	}
+	if cerr := b.k.disk.cut(b.log.fd, size); cerr != nil {
+		return b.failed(ErrUnknown, step, errors.Join(err, fmt.Errorf("cutting the record off: %w", cerr)))
+	}
+	if cerr := b.sync(); cerr != nil && step != "sync" {
+		return b.failed(ErrUnknown, step, errors.Join(err, fmt.Errorf("cutting the record off: %w", cerr)))
+	}
+	_ = b.k.disk.mark(b.log.fd, false)
+	return b.failed(ErrRefused, step, err)
+}
+
+// readBack finds out from the register how many records of a batch were
+// extended, after the device reported an error.
+func (b *book) readBack(ctx context.Context, t *batch) (int, error) {
+	live, err := b.live(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for n := len(t.values); n > 0; n-- {
+		if sameValues(t.values[n-1], live) {
+			return n, nil
+		}
+	}
+	if sameValues(b.known.values, live) {
+		return 0, nil
+	}
+	return 0, fmt.Errorf("%s holds a value that no record leads to: %v", b.desc.Name, live)
+}
+
+// adopt takes a batch into what is known of the log: its first records, its
+// first bytes, and the hint ahead of them.
+func (b *book) adopt(t *batch, records, kept, ahead int, hint bool) {
+	k := &b.known
+	if b.index != nil {
+		for i, d := range t.digests[:records] {
+			key := string(valueOf(d, k.values[0].Alg))
+			if _, there := b.index[key]; !there {
+				b.index[key] = k.records + int64(i)
+			}
+		}
+	}
+	if records > 0 {
+		k.values = cloneDigests(t.values[records-1])
+	}
+	k.records += int64(records)
+	k.offset += int64(ahead + kept)
+	if hint {
+		k.boot = b.k.boot
+	}
+	k.lines += bytes.Count(t.text[:kept], []byte{'\n'})
+	if ahead > 0 {
+		k.lines++
+	}
+	b.agree()
+}

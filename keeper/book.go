@@ -1,0 +1,428 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mrlog.dev"
+	"mrlog.dev/device"
+)
+
+// book is a register's log as this process knows it.
+type book struct {
+	k    *Keeper
+	desc device.Register
+	dir  string
+
+	mu    sync.Mutex
+	queue []*call // waiting to be taken into a batch
+
+	// turn has room for one: who has put something in works on the log, and
+	// owns everything below.
+	turn   chan struct{}
+	closed chan struct{} // closed with the keeper
+
+	log      *logFile // nil until first used
+	locked   bool
+	volatile bool
+
+	known  replay // of the log, up to known.offset
+	size   int64  // of the log, when it was last unlocked
+	mtime  unix.Timespec
+	agreed *agreement // where log and register agreed then
+	index  index      // of known's records; nil until it is needed
+
+	outcome Outcome // of the operation at hand
+}
+
+// errNoLog: there is no log, and none was to be made.
+var errNoLog = errors.New("there is no log")
+
+// maxReopen bounds how often one operation follows a log to another file. A
+// new log begins by hand or with a boot; never so often.
+const maxReopen = 16
+
+// enter waits for the turn.
+func (b *book) enter(ctx context.Context) error {
+	select {
+	case b.turn <- struct{}{}:
+		return nil
+	case <-b.closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("%s: waiting for its turn: %w", b.desc.Name, context.Cause(ctx))
+	}
+}
+
+func (b *book) leave() { <-b.turn }
+
+// drop closes the log and forgets what was known of it.
+func (b *book) drop() {
+	if b.log != nil {
+		b.log.close()
+	}
+	b.log, b.locked = nil, false
+	b.known, b.index = replay{}, nil
+	b.size, b.mtime = 0, unix.Timespec{}
+}
+
+// acquire locks the log and brings log and register together. Without an
+// error, the lock is held and they agree. With one, the lock is not held, and
+// nothing of what the caller is about to record has been written.
+//
+// System calls, in order, on a log that is known and clean:
+//
+//	fstat; pread of what is new     without the lock
+//	flock(LOCK_EX)                  with a deadline
+//	fstat, lstat                    still the log at its path?
+//	fstat; pread of what is new
+//	device: Read
+func (b *book) acquire(ctx context.Context, deadline time.Time, create bool) (err error) {
+	b.outcome = Outcome{}
+	defer func() {
+		if err != nil {
+			b.release()
+		}
+	}()
+	for range maxReopen {
+		if b.log == nil {
+			if err := b.open(ctx, deadline, create); err != nil {
+				return err
+			}
+			if b.log == nil {
+				continue // made by another process meanwhile
+			}
+		}
+		if !b.locked {
+			st, err := b.log.check()
+			if err != nil {
+				return err
+			}
+			if err := b.known.advance(b.log, st.Size, b.index.add(&b.known)); err != nil {
+				return err
+			}
+			if err := lock(ctx, b.log.fd, b.log.path, deadline); err != nil {
+				return err
+			}
+			b.locked = true
+		}
+		switch id, err := b.log.still(); {
+		case err != nil:
+			return err
+		case id == gone:
+			return b.lost(ctx, "nothing is at its path")
+		case id == replaced:
+			if err := b.follow(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		return b.reconcile(ctx)
+	}
+	return fmt.Errorf("%s: replaced again and again by other processes", b.dir)
+}
+
+// open opens the log, or makes the first one, which then is locked.
+func (b *book) open(ctx context.Context, deadline time.Time, create bool) error {
+	log, err := openLog(b.dir, unix.O_RDWR)
+	switch {
+	case notExist(err) && !create:
+		return errNoLog
+	case notExist(err):
+		return b.create(ctx, deadline)
+	case err == errLogGone:
+		return b.lost(ctx, err.Error())
+	case err != nil:
+		return err
+	}
+	if b.volatile, err = b.k.disk.volatile(b.dir); err == nil {
+		err = checkState(b.k.state)
+	}
+	if err != nil {
+		log.close()
+		return err
+	}
+	b.log = log
+	return nil
+}
+
+// lost reports a log that is gone from its path.
+func (b *book) lost(ctx context.Context, detail string) error {
+	d := &Divergence{
+		Register: b.desc.Name,
+		Path:     filepath.Join(b.dir, logName),
+		Reason:   LogGone,
+		Detail:   detail,
+		Records:  b.known.records,
+		Remedy:   fmt.Sprintf("put the log back; if it is lost, begin a new one with mrlog log new --register %s", b.desc.Name),
+	}
+	live, _ := b.live(ctx) // if it cannot be read, the log is no less gone
+	for _, bank := range b.desc.Banks {
+		d.Banks = append(d.Banks, BankDifference{Alg: bank.Alg, Expected: valueOf(b.known.values, bank.Alg), Found: valueOf(live, bank.Alg)})
+	}
+	if b.agreed != nil {
+		d.Agree = &b.agreed.place
+	}
+	return d
+}
+
+// follow goes over to the log that has taken the place of the open one. It is
+// a successor if ours was kept as log.N, or if its INIT starts where ours
+// ends; any other is a replacement by nobody who follows the rules.
+func (b *book) follow(ctx context.Context) error {
+	st, err := b.log.check()
+	if err != nil {
+		return err
+	}
+	twin, err := b.log.aside(st)
+	if err != nil {
+		return err
+	}
+	if twin == "" {
+		if err := b.known.advance(b.log, st.Size, nil); err != nil {
+			return err
+		}
+		next, err := openLog(b.dir, unix.O_RDONLY)
+		switch {
+		case err == errLogGone || notExist(err):
+			return b.lost(ctx, "nothing is at its path")
+		case err != nil:
+			return err
+		}
+		defer next.close()
+		var r replay
+		st, err := next.check()
+		if err != nil {
+			return err
+		}
+		if err := r.advance(next, min(st.Size, chunk), nil); err != nil {
+			return err
+		}
+		if !sameValues(r.start, b.known.values) {
+			return b.lost(ctx, "another file is at its path, which does not start where it ends")
+		}
+	}
+	b.drop()
+	b.agreed = nil
+	return nil
+}
+
+// live reads the register.
+func (b *book) live(ctx context.Context) ([]mrlog.Digest, error) {
+	r, err := b.k.device.Read(ctx, b.desc.Name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: reading the register: %w", b.desc.Name, err)
+	}
+	if !r.Fresh {
+		return nil, fmt.Errorf("%s: reading the register: the device gave a value that may be old", b.desc.Name)
+	}
+	return r.Values, nil
+}
+
+// reconcile compares log and register under the lock, and mends.
+func (b *book) reconcile(ctx context.Context) error {
+	for range 2 { // a second time for the log that setAside began
+		st, err := b.log.check()
+		if err != nil {
+			return err
+		}
+		if st.Nlink == 2 {
+			if err := b.unlinkTwin(st); err != nil {
+				return err
+			}
+		}
+		switch {
+		case st.Size < b.known.offset, // cut, by a keeper or not
+			st.Size == b.size && st.Mtim != b.mtime, // written over
+			b.known.stop != nil, b.known.second != nil:
+			b.known, b.index = replay{}, nil
+		}
+		if err := b.known.advance(b.log, st.Size, b.index.add(&b.known)); err != nil {
+			return err
+		}
+		live, err := b.live(ctx)
+		if err != nil {
+			return err
+		}
+		b.outcome.InFlight = b.outcome.InFlight || st.Mode&inFlight != 0
+		clean := b.known.offset == st.Size && b.known.stop == nil && b.known.second == nil && sameValues(b.known.values, live)
+		if !clean {
+			again, err := b.mend(ctx, st.Size, live)
+			if err != nil {
+				return err
+			}
+			if again {
+				continue
+			}
+		}
+		if !clean || st.Mode&inFlight != 0 {
+			if err := b.k.disk.mark(b.log.fd, false); err != nil {
+				return fmt.Errorf("%s: clearing the sticky bit: %w", b.log.path, err)
+			}
+		}
+		b.agree()
+		return nil
+	}
+	return fmt.Errorf("%s: reset while its new log was begun", b.desc.Name)
+}
+
+// mend does what decide says about a log and a register that differ. It
+// returns true when a new log was begun, which is to be looked at in turn.
+//
+// Steps, in order:
+//
+//	torn line:     ftruncate(log), fdatasync(log)
+//	               or fchmod(01600), write(newline), fstat, fdatasync
+//	records:       fchmod(01600), fdatasync(log), device: Extend
+//	earlier boot:  see setAside
+//
+// The sync comes before the extend here, too: the records may be those of a
+// writer that was killed before it synced them.
+func (b *book) mend(ctx context.Context, size int64, live []mrlog.Digest) (again bool, err error) {
+	s, err := examine(b.log, size, b.desc, live, b.k.boot, b.agreed)
+	if err != nil {
+		return false, err
+	}
+	v := decide(s.found)
+	b.known, b.index = s.log, nil
+	switch v.action {
+	case diverged:
+		return false, s.divergence(v.reason, b.desc, b.log.path, b.agreed)
+	case setAside:
+		return true, b.setAside(live)
+	}
+	disk, fd := b.k.disk, b.log.fd
+	if v.cut {
+		if err := b.cut(s.log.offset); err != nil {
+			return false, fmt.Errorf("%s: cutting off a torn line: %w", b.log.path, err)
+		}
+		b.outcome.Cut = size - s.log.offset
+	}
+	switch v.action {
+	case complete:
+		if err := disk.mark(fd, true); err != nil {
+			return false, fmt.Errorf("%s: setting the sticky bit: %w", b.log.path, err)
+		}
+		if err := b.write([]byte{'\n'}, size); err != nil {
+			return false, fmt.Errorf("%s: completing a torn line: %w", b.log.path, err)
+		}
+		if err := b.sync(); err != nil {
+			return false, fmt.Errorf("%s: completing a torn line: %w", b.log.path, err)
+		}
+		b.outcome.Completed = true
+		return false, b.known.advance(b.log, size+1, nil)
+	case extend:
+		if err := disk.mark(fd, true); err != nil {
+			return false, fmt.Errorf("%s: setting the sticky bit: %w", b.log.path, err)
+		}
+		if err := b.sync(); err != nil {
+			return false, fmt.Errorf("%s: sync: %w", b.log.path, err)
+		}
+		return false, b.extendTail(ctx, s.tail)
+	}
+	return false, nil
+}
+
+// extendTail extends the records that a writer left behind. What is not
+// extended in the end stays in the log for the next operation.
+func (b *book) extendTail(ctx context.Context, tail [][]mrlog.Digest) error {
+	n, err := b.k.device.Extend(context.WithoutCancel(ctx), b.desc.Name, tail)
+	if err == nil && n == len(tail) {
+		b.outcome.Extended = n
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("the device extended %d records of %d and gave no error", n, len(tail))
+	}
+	if now, rerr := b.live(context.WithoutCancel(ctx)); rerr == nil && sameValues(b.known.values, now) {
+		b.outcome.Extended = len(tail) // whatever the error was, it happened
+		return nil
+	}
+	return fmt.Errorf("%s: extending %d records that a writer left behind: %w", b.desc.Name, len(tail), err)
+}
+
+// release gives up the lock, if it is held, and keeps what is known.
+func (b *book) release() {
+	if !b.locked {
+		return
+	}
+	var st unix.Stat_t
+	if unix.Fstat(b.log.fd, &st) == nil {
+		b.size, b.mtime = st.Size, st.Mtim
+	}
+	unlock(b.log.fd)
+	b.locked = false
+}
+
+// hintDue reports whether the log must be marked as one of this boot: it was
+// begun before a kexec, which keeps registers.
+func (b *book) hintDue() bool { return b.k.boot != "" && b.known.boot != b.k.boot }
+
+func (b *book) sync() error {
+	if b.volatile {
+		return nil
+	}
+	return b.k.disk.sync(b.log.fd)
+}
+
+// cut makes the log shorter, durably.
+func (b *book) cut(size int64) error {
+	if err := b.k.disk.cut(b.log.fd, size); err != nil {
+		return err
+	}
+	return b.sync()
+}
+
+// write appends text to a log of the given size, and checks that it is there
+// whole.
+func (b *book) write(text []byte, size int64) error {
+	n, err := b.k.disk.write(b.log.fd, text)
+	if err != nil {
+		return err
+	}
+	if n < len(text) {
+		return fmt.Errorf("short write, %d bytes of %d: %w", n, len(text), unix.ENOSPC)
+	}
+	got, err := b.k.disk.size(b.log.fd)
+	if err != nil {
+		return err
+	}
+	if want := size + int64(len(text)); got != want {
+		return &sizeError{got: got, want: want}
+	}
+	return nil
+}
+
+// sizeError says that a log does not have the size that it must have.
+type sizeError struct{ got, want int64 }
+
+func (e *sizeError) Error() string {
+	return fmt.Sprintf("the log has %d bytes after the write, want %d", e.got, e.want)
+}
+
+// agree remembers that log and register agree at what is known.
+func (b *book) agree() {
+	if b.agreed == nil {
+		b.agreed = &agreement{}
+	}
+	b.agreed.place = Place{Record: b.known.records - 1, Line: b.known.lines}
+	if len(b.agreed.values) != len(b.known.values) {
+		b.agreed.values = cloneDigests(b.known.values)
+		return
+	}
+	for i, v := range b.known.values {
+		b.agreed.values[i].Alg = v.Alg
+		b.agreed.values[i].Sum = append(b.agreed.values[i].Sum[:0], v.Sum...)
+	}
+}

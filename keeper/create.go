@@ -1,0 +1,231 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package keeper
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mrlog.dev"
+	"mrlog.dev/nelr"
+)
+
+// opening returns the text of a new log: hints, then INIT with the register's
+// value.
+func (b *book) opening(live []mrlog.Digest) ([]byte, error) {
+	text, err := nelr.AppendHint(nil, nelr.HintRegister, b.desc.Name.String())
+	if err == nil && b.k.boot != "" {
+		text, err = nelr.AppendHint(text, nelr.HintBoot, b.k.boot)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append(mrlog.AppendInit(text, live), '\n'), nil
+}
+
+// create makes the first log of a register, with INIT alone in it, and leaves
+// it open and locked. INIT is not extended yet: reconcile finds that.
+//
+// Steps, in order:
+//
+//	mkdir(STATE), fsync(STATE/..)         if it is not there
+//	flock(STATE, LOCK_EX)                 one creator at a time
+//	unlink, rmdir of a creator that died
+//	device: Read
+//	mkdir(STATE/.REGISTER.new)
+//	open(STATE/.REGISTER.new/log, O_CREAT|O_EXCL), fchmod(0600)
+//	flock(log, LOCK_EX)                   held until INIT is extended
+//	write, fstat, fdatasync(log), fsync(STATE/.REGISTER.new)
+//	renameat2(STATE/.REGISTER.new, STATE/REGISTER, RENAME_NOREPLACE)
+//	fsync(STATE)
+func (b *book) create(ctx context.Context, deadline time.Time) error {
+	fail := func(step string, err error) error {
+		return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: "beginning a log: " + step, Err: err}
+	}
+	disk, state := b.k.disk, b.k.state
+	if err := b.createState(); err != nil {
+		return fail("state folder", err)
+	}
+	if err := checkState(state); err != nil {
+		return err
+	}
+	var err error
+	if b.volatile, err = b.k.disk.volatile(state); err != nil {
+		return err
+	}
+	folder, err := retry(func() (int, error) {
+		return unix.Open(state, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return pathError("open", state, err)
+	}
+	defer unix.Close(folder) // and gives up its lock
+	if err := lock(ctx, folder, state, deadline); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if unix.Lstat(b.dir, &st) == nil {
+		return nil // another process made it
+	}
+	temp := filepath.Join(state, "."+b.desc.Name.String()+".new")
+	clear := func() error {
+		if err := disk.unlink(filepath.Join(temp, logName)); err != nil && !notExist(err) {
+			return err
+		}
+		if err := disk.remove(temp); err != nil && !notExist(err) {
+			return err
+		}
+		return nil
+	}
+	if unix.Lstat(temp, &st) == nil {
+		if err := clear(); err != nil {
+			return fail("removing what a crash left", err)
+		}
+	}
+	live, err := b.live(ctx)
+	if err != nil {
+		return err
+	}
+	if err := disk.mkdir(temp); err != nil {
+		return fail("mkdir", err)
+	}
+	b.known, b.index = replay{}, nil
+	b.size, b.mtime = 0, unix.Timespec{}
+	step, err := b.begin(ctx, filepath.Join(temp, logName), live)
+	if err == nil && !b.volatile {
+		step, err = "sync", disk.syncDir(temp)
+	}
+	if err == nil {
+		step, err = "rename", disk.place(temp, b.dir)
+	}
+	if err != nil {
+		b.drop()
+		_ = clear() // if not, the next creator does
+		return fail(step, err)
+	}
+	b.log.path = filepath.Join(b.dir, logName)
+	if !b.volatile {
+		if err := disk.syncDir(state); err != nil {
+			return fail("sync", err)
+		}
+	}
+	return nil
+}
+
+// createState makes the state folder.
+func (b *book) createState() error {
+	var st unix.Stat_t
+	if unix.Stat(b.k.state, &st) == nil {
+		return nil
+	}
+	parent := filepath.Dir(b.k.state)
+	if err := b.k.disk.mkdir(b.k.state); err != nil && !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	volatile, err := b.k.disk.volatile(parent)
+	if err != nil || volatile {
+		return err
+	}
+	return b.k.disk.syncDir(parent)
+}
+
+// begin makes a log at path, locks it and writes its opening. It becomes the
+// book's log, whatever the error.
+func (b *book) begin(ctx context.Context, path string, live []mrlog.Digest) (step string, err error) {
+	text, err := b.opening(live)
+	if err != nil {
+		return "opening", err
+	}
+	fd, err := b.k.disk.create(path)
+	if err != nil {
+		return "create", err
+	}
+	b.log = &logFile{fd: fd, path: path}
+	if err := lock(ctx, fd, path, time.Now()); err != nil { // nobody else can know it yet
+		return "lock", err
+	}
+	b.locked = true
+	if err := b.write(text, 0); err != nil {
+		return "write", err
+	}
+	return "sync", b.sync()
+}
+
+// setAside keeps the log of an earlier boot as log.N and begins a new one. The
+// new log is open and locked afterwards, its INIT not extended yet.
+//
+// Steps, in order, under the lock of the old log:
+//
+//	unlink(log.new) of a keeper that died
+//	open(log.new, O_CREAT|O_EXCL), fchmod(0600), flock(log.new, LOCK_EX)
+//	write, fstat, fdatasync(log.new)
+//	link(log, log.N)
+//	rename(log.new, log)
+//	fsync(folder)
+//	close(old log)                        its waiters go over to the new one
+//
+// A crash between link and rename leaves a log with two names: unlinkTwin.
+func (b *book) setAside(live []mrlog.Digest) error {
+	disk, old := b.k.disk, b.log
+	fail := func(step string, err error) error {
+		return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: "setting the log of an earlier boot aside: " + step, Err: err}
+	}
+	path, fresh := old.path, filepath.Join(b.dir, newName)
+	if err := disk.unlink(fresh); err != nil && !notExist(err) {
+		return fail("unlink", err)
+	}
+	numbers, err := numbered(b.dir)
+	if err != nil {
+		return fail("list", err)
+	}
+	n := 1
+	if len(numbers) > 0 {
+		n = numbers[0] + 1
+	}
+	aside := path + "." + strconv.Itoa(n)
+	step, err := b.begin(context.Background(), fresh, live)
+	if err == nil {
+		step, err = "link", disk.link(path, aside)
+	}
+	if err == nil {
+		step, err = "rename", disk.replace(fresh, path)
+	}
+	if err != nil {
+		if b.log != old {
+			b.log.close()
+		}
+		b.log, b.locked = old, true
+		return fail(step, err)
+	}
+	// From here on, the new log is the log.
+	b.log.path = path
+	old.close()
+	b.known, b.index, b.agreed = replay{}, nil, nil
+	b.size, b.mtime = 0, unix.Timespec{}
+	b.outcome.SetAside = aside
+	if !b.volatile {
+		if err := disk.syncDir(b.dir); err != nil {
+			return fail("sync", err)
+		}
+	}
+	return nil
+}
+
+// unlinkTwin removes the second name of a log that a keeper did not come to
+// set aside: one that died between link and rename. It is called under the
+// lock, so that no other keeper is there now.
+func (b *book) unlinkTwin(st unix.Stat_t) error {
+	twin, err := b.log.aside(st)
+	if err != nil || twin == "" {
+		return err
+	}
+	return b.k.disk.unlink(twin)
+}

@@ -1,0 +1,143 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package keeper
+
+import (
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// disk is every step that changes the state, one system call each. It is an
+// interface so that tests can stop at each of them, before and after.
+type disk interface {
+	// volatile reports whether what is written at path is gone with the
+	// machine, so that there is nothing to sync; see fileSystem.
+	volatile(path string) (bool, error)
+	// mkdir makes a folder of mode 0700.
+	mkdir(path string) error
+	// create makes an empty file of mode 0600 that was not there, and opens
+	// it as openLog does.
+	create(path string) (fd int, err error)
+	// write appends to an open log. Less than all of p gives no error.
+	write(fd int, p []byte) (int, error)
+	// size returns the size of an open log.
+	size(fd int) (int64, error)
+	// cut makes an open log shorter.
+	cut(fd int, size int64) error
+	// sync makes an open log's content durable (fdatasync).
+	sync(fd int) error
+	// syncDir makes the entries of a folder durable.
+	syncDir(path string) error
+	// mark sets or clears the sticky bit: a write is in flight.
+	mark(fd int, inFlight bool) error
+	// place renames to a name that must not be there.
+	place(from, to string) error
+	// link gives a file a second name that must not be there.
+	link(from, to string) error
+	// replace renames over a file.
+	replace(from, to string) error
+	// unlink removes a file, remove an empty folder.
+	unlink(path string) error
+	remove(path string) error
+}
+
+const (
+	dirMode  = 0o700
+	logMode  = 0o600
+	inFlight = unix.S_ISVTX
+)
+
+// system is the disk of the operating system.
+type system struct{}
+
+var _ disk = system{}
+
+func (system) volatile(path string) (bool, error) { return fileSystem(path) }
+
+func (system) mkdir(path string) error {
+	return pathError("mkdir", path, unix.Mkdir(path, dirMode))
+}
+
+func (system) create(path string) (int, error) {
+	fd, err := retry(func() (int, error) {
+		return unix.Open(path, logFlags|unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, logMode)
+	})
+	if err != nil {
+		return -1, pathError("create", path, err)
+	}
+	// The umask may have taken away what open was given.
+	if err := unix.Fchmod(fd, logMode); err != nil {
+		unix.Close(fd)
+		return -1, pathError("chmod", path, err)
+	}
+	return fd, nil
+}
+
+func (system) write(fd int, p []byte) (int, error) {
+	return retry(func() (int, error) { return unix.Write(fd, p) })
+}
+
+func (system) size(fd int) (int64, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	return st.Size, err
+}
+
+func (system) cut(fd int, size int64) error {
+	_, err := retry(func() (int, error) { return 0, unix.Ftruncate(fd, size) })
+	return err
+}
+
+func (system) sync(fd int) error {
+	_, err := retry(func() (int, error) { return 0, unix.Fdatasync(fd) })
+	return err
+}
+
+func (system) syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (system) mark(fd int, on bool) error {
+	mode := uint32(logMode)
+	if on {
+		mode |= inFlight
+	}
+	return unix.Fchmod(fd, mode)
+}
+
+func (system) place(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	return pathError("rename", to, err)
+}
+
+func (system) link(from, to string) error    { return pathError("link", to, unix.Link(from, to)) }
+func (system) replace(from, to string) error { return pathError("rename", to, unix.Rename(from, to)) }
+func (system) unlink(path string) error      { return pathError("unlink", path, unix.Unlink(path)) }
+func (system) remove(path string) error      { return pathError("rmdir", path, unix.Rmdir(path)) }
+
+func pathError(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: path, Err: err}
+}
+
+// retry calls again what a signal interrupted before it did anything.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,202 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"mrlog.dev"
+)
+
+// The kinds of errors. Each is wrapped by an error that states the facts.
+var (
+	// ErrEvent: the event cannot be recorded as it is. Nothing was written.
+	ErrEvent = errors.New("event cannot be recorded")
+	// ErrFull: the log has reached its limit. Nothing was written.
+	ErrFull = errors.New("log is full")
+	// ErrLocked: another process held the log until the deadline. Nothing
+	// was written.
+	ErrLocked = errors.New("log is locked")
+	// ErrUnsafe: folder or log are not what they must be (owner, mode, links,
+	// kind of file or file system). Nothing was written.
+	ErrUnsafe = errors.New("not safe to use as a log")
+	// ErrDiverged: log and register do not belong together. Nothing was
+	// written. The facts are in a *Divergence.
+	ErrDiverged = errors.New("log and register have diverged")
+	// ErrRefused: disk or device refused. The event is neither in the log nor
+	// in the register.
+	ErrRefused = errors.New("refused")
+	// ErrUnknown: the event stands in the log, and it could not be found out
+	// whether it was extended. The next operation on the register finds out,
+	// and completes it.
+	ErrUnknown = errors.New("outcome unknown")
+	// ErrClosed: the keeper was closed.
+	ErrClosed = errors.New("keeper is closed")
+)
+
+// EventError says which event of a call cannot be recorded, and why. None of
+// the call was.
+type EventError struct {
+	Index int // in the call, from 0
+	Err   error
+}
+
+// Error gives the reason.
+func (e *EventError) Error() string { return fmt.Sprintf("event %d: %v", e.Index, e.Err) }
+
+// Unwrap returns ErrEvent and the reason.
+func (e *EventError) Unwrap() []error { return []error{ErrEvent, e.Err} }
+
+// FullError says how full a log is.
+type FullError struct {
+	Path              string
+	Size, Need, Limit int64 // bytes: now, to be appended, allowed
+}
+
+// Error gives the sizes, and the way out.
+func (e *FullError) Error() string {
+	return fmt.Sprintf("%s: %v: %d bytes of at most %d, and %d more asked for; begin a new log with mrlog log new", e.Path, ErrFull, e.Size, e.Limit, e.Need)
+}
+
+// Unwrap returns ErrFull.
+func (e *FullError) Unwrap() error { return ErrFull }
+
+// LockError says who holds a lock.
+type LockError struct {
+	Path    string
+	PID     int    // 0 if the kernel does not say (another PID namespace)
+	Command string // "" likewise
+	Waited  time.Duration
+}
+
+// Error names the holder.
+func (e *LockError) Error() string {
+	who := "a process that cannot be seen from here"
+	if e.PID != 0 {
+		who = fmt.Sprintf("process %d", e.PID)
+		if e.Command != "" {
+			who += " (" + e.Command + ")"
+		}
+	}
+	return fmt.Sprintf("%s: %v by %s; waited %v", e.Path, ErrLocked, who, e.Waited.Round(time.Millisecond))
+}
+
+// Unwrap returns ErrLocked.
+func (e *LockError) Unwrap() error { return ErrLocked }
+
+// UnsafeError says why a path is not used.
+type UnsafeError struct {
+	Path string
+	What string // what it is, and what it must be
+}
+
+// Error gives the reason.
+func (e *UnsafeError) Error() string { return fmt.Sprintf("%s: %v: %s", e.Path, ErrUnsafe, e.What) }
+
+// Unwrap returns ErrUnsafe.
+func (e *UnsafeError) Unwrap() error { return ErrUnsafe }
+
+// AppendError says how an append ended that disk or device did not let
+// through.
+type AppendError struct {
+	Register mrlog.Register
+	Outcome  error  // ErrRefused or ErrUnknown
+	Step     string // that went wrong: "write", "sync", "extend", …
+	Err      error  // its cause
+}
+
+// Error gives outcome, step and cause.
+func (e *AppendError) Error() string {
+	what := "the event is neither in the log nor in the register"
+	if e.Outcome == ErrUnknown {
+		what = "the event stands in the log; the next operation finds out whether it was extended, and completes it"
+	}
+	return fmt.Sprintf("%s: %v: %s: %v (%s)", e.Register, e.Outcome, e.Step, e.Err, what)
+}
+
+// Unwrap returns the outcome and the cause.
+func (e *AppendError) Unwrap() []error { return []error{e.Outcome, e.Err} }
+
+// Reason is why log and register do not belong together.
+type Reason string
+
+// The reasons.
+const (
+	LogGone      Reason = "the log is gone"                                               // deleted, moved away, or replaced by another
+	LogUnopened  Reason = "the log does not begin with INIT"                              // emptied, or not a log
+	SecondInit   Reason = "the log has a second INIT"                                     //
+	OtherBanks   Reason = "the register's active banks are not those of INIT"             //
+	BanksApart   Reason = "the register's banks match different prefixes of the log"      // one was extended alone
+	WasReset     Reason = "the register was reset during this boot"                       //
+	LongTail     Reason = "more records follow the register's value than a keeper writes" // planted
+	ForeignTail  Reason = "a record that was not extended is none that a keeper writes"   // planted
+	NoPrefix     Reason = "no prefix of the log gives the register's value"               // altered, or extended past the log
+	LogAltered   Reason = "the log was changed before the last record known to agree"     // seen by a keeper that knew it before
+	PastLog      Reason = "the register was extended without the log"                     // likewise
+	Unreplayable Reason = "the log cannot be replayed"                                    // a line above the limit
+)
+
+// BankDifference is a bank with the value that the whole log gives and the one
+// that the register holds. A value that is not known is nil.
+type BankDifference struct {
+	Alg             mrlog.Alg
+	Expected, Found []byte
+}
+
+// Place is a place in a log.
+type Place struct {
+	Record int64 // from 0, which is INIT
+	Line   int   // from 1
+}
+
+// Divergence says that a log and its register do not belong together, as far
+// as it can be known why. While it lasts, nothing is appended.
+type Divergence struct {
+	Register mrlog.Register
+	Path     string // of the log
+	Reason   Reason
+	Detail   string // what was seen, "" if the reason says it all
+	Records  int64  // in the log
+	Banks    []BankDifference
+	// Agree is the last record after which the log is known to have given
+	// the register's value, now or when this keeper last looked; nil if none
+	// is known.
+	Agree  *Place
+	Remedy string
+}
+
+// Error gives all of it in one line, values in full.
+func (d *Divergence) Error() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s: %v: %s", d.Register, ErrDiverged, d.Reason)
+	if d.Detail != "" {
+		fmt.Fprintf(&s, " (%s)", d.Detail)
+	}
+	for _, b := range d.Banks {
+		fmt.Fprintf(&s, "; %s: ", b.Alg)
+		if b.Expected != nil {
+			fmt.Fprintf(&s, "the log gives %x, ", b.Expected)
+		}
+		if b.Found != nil {
+			fmt.Fprintf(&s, "the register holds %x", b.Found)
+		} else {
+			s.WriteString("the register has no such bank")
+		}
+	}
+	if d.Agree != nil {
+		fmt.Fprintf(&s, "; last record known to agree: %d (line %d)", d.Agree.Record, d.Agree.Line)
+	} else {
+		s.WriteString("; no record is known to agree")
+	}
+	fmt.Fprintf(&s, "; %s", d.Remedy)
+	return s.String()
+}
+
+// Unwrap returns ErrDiverged.
+func (d *Divergence) Unwrap() error { return ErrDiverged }

@@ -1,0 +1,107 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package keeper
+
+import (
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"mrlog.dev"
+	"mrlog.dev/nelr"
+)
+
+// index finds a record of this boot by its digest in the register's first
+// bank: its number in the log, or -1 if it stands in an earlier log. It takes
+// about a hundred bytes a record, and is made only where Once is asked for.
+type index map[string]int64
+
+// add returns what keeps the index in step with a replay, nil if there is no
+// index.
+func (x index) add(r *replay) func(line []byte) {
+	if x == nil {
+		return nil
+	}
+	return func(line []byte) { x.put(r.values[0].Alg, line, r.records-1) }
+}
+
+func (x index) put(alg mrlog.Alg, line []byte, record int64) {
+	var sum [mrlog.MaxDigestSize]byte
+	key := alg.AppendSum(sum[:0], line)
+	if _, there := x[string(key)]; !there {
+		x[string(key)] = record
+	}
+}
+
+// makeIndex reads the log, and the earlier logs of this boot: those set aside
+// whose last boot hint is this boot's.
+func (b *book) makeIndex() error {
+	if b.index != nil {
+		return nil
+	}
+	x := make(index, b.known.records)
+	var r replay
+	alg := b.known.values[0].Alg
+	_, err := eachLine(b.log, 0, b.known.offset, func(line []byte) bool {
+		if nelr.Measured(line) {
+			x.put(alg, line, r.records)
+			r.records++
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	if b.k.boot != "" {
+		if err := b.indexEarlier(x, alg); err != nil {
+			return err
+		}
+	}
+	b.index = x
+	return nil
+}
+
+func (b *book) indexEarlier(x index, alg mrlog.Alg) error {
+	numbers, err := numbered(b.dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		path := filepath.Join(b.dir, logName+"."+strconv.Itoa(n))
+		fd, err := retry(func() (int, error) { return unix.Open(path, logFlags|unix.O_RDONLY, 0) })
+		if err != nil {
+			return pathError("open", path, err)
+		}
+		log := &logFile{fd: fd, path: path}
+		found := make(index)
+		boot := ""
+		var st unix.Stat_t
+		if err = unix.Fstat(fd, &st); err == nil {
+			_, err = eachLine(log, 0, st.Size, func(line []byte) bool {
+				if nelr.Measured(line) {
+					found.put(alg, line, -1)
+				} else if key, value, ok := nelr.ParseHint(line); ok && key == nelr.HintBoot {
+					boot = value
+				}
+				return true
+			})
+		}
+		log.close()
+		if err != nil {
+			return err
+		}
+		if boot != b.k.boot {
+			return nil // and so are the ones before it
+		}
+		for key := range found {
+			if _, there := x[key]; !there {
+				x[key] = -1
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mrlog.dev"
+	"mrlog.dev/device"
+)
+
+// State says how a log and its register stand to one another.
+type State string
+
+// The states.
+const (
+	Absent     State = "absent"     // no log; the next event begins one
+	Clean      State = "clean"      // the log gives the register's value
+	Behind     State = "behind"     // records stand in the log that were not extended; the next operation extends them
+	Torn       State = "torn"       // the last line has no newline; the next operation mends that
+	Earlier    State = "earlier"    // the register was reset with the machine; the next operation begins a new log
+	Diverged   State = "diverged"   // they do not belong together; see Status.Err, a *Divergence
+	Unreadable State = "unreadable" // log or register cannot be read, or are not safe to use; see Status.Err
+)
+
+// Status is a register and its log, as they were at one time.
+type Status struct {
+	Register mrlog.Register
+	Path     string // of the log
+	State    State
+
+	Device []mrlog.Digest // the register's value; nil if it cannot be read
+	Start  []mrlog.Digest // INIT's value
+	Log    []mrlog.Digest // what the log's complete records give
+
+	Records  int64  // complete records, INIT included
+	Size     int64  // of the log in bytes
+	Missing  int64  // complete records at the end that were not extended, if Behind or Torn
+	TornLine int64  // bytes after the last newline
+	InFlight bool   // the sticky bit is set: a writer is at work, or died
+	BootHint string // last boot hint of the log: a claim
+	Boot     string // this boot; "" if unknown
+
+	// Agree is the last record after which the log gives the register's
+	// value, nil if there is none.
+	Agree  *Place
+	Err    error  // with Diverged and Unreadable
+	Remedy string // what to do; "" if nothing is to be done
+}
+
+// A writer at work makes a log look as if it had died. Status looks again, now
+// and then, for so long.
+const (
+	statusWait    = 5 * time.Millisecond
+	statusTimeout = 250 * time.Millisecond
+)
+
+// Status looks at a register and its log, without a lock and without changing
+// anything. It replays the whole log, whatever this keeper knows of it. The
+// error is for a register that the device does not have, and for ctx; all else
+// is in the Status.
+func (k *Keeper) Status(ctx context.Context, reg mrlog.Register) (Status, error) {
+	desc, err := device.Find(k.device, reg)
+	if err != nil {
+		return Status{}, err
+	}
+	b := &book{k: k, desc: desc, dir: k.folder(reg)}
+	began := time.Now()
+	for {
+		if err := ctx.Err(); err != nil {
+			return Status{}, fmt.Errorf("%s: %w", reg, context.Cause(ctx))
+		}
+		s, settled := b.look(ctx)
+		if settled || time.Since(began) > statusTimeout {
+			return s, nil
+		}
+		select {
+		case <-time.After(statusWait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// look takes one look. It is settled unless a writer may have been at work.
+//
+// The register is read first: a log is written before its register, so that
+// what the register shows is in the log that is read after it.
+func (b *book) look(ctx context.Context) (s Status, settled bool) {
+	s = Status{Register: b.desc.Name, Path: filepath.Join(b.dir, logName), Boot: b.k.boot}
+	unreadable := func(err error) (Status, bool) {
+		s.State, s.Err = Unreadable, err
+		s.Remedy = "mend what the error names"
+		if errors.Is(err, ErrUnsafe) {
+			s.Remedy = "find out who changed it, and put it right"
+		}
+		return s, true
+	}
+	live, err := b.live(ctx)
+	if err != nil {
+		return unreadable(err)
+	}
+	s.Device = live
+	log, err := openLog(b.dir, unix.O_RDONLY)
+	switch {
+	case notExist(err):
+		s.State = Absent
+		if !isReset(b.desc, live) {
+			s.Remedy = "the register was extended before; a log begun now starts from its present value"
+		}
+		return s, true
+	case err == errLogGone:
+		d := &Divergence{
+			Register: s.Register, Path: s.Path, Reason: LogGone, Detail: err.Error(),
+			Remedy: fmt.Sprintf("put the log back; if it is lost, begin a new one with mrlog log new --register %s", s.Register),
+		}
+		for _, v := range live {
+			d.Banks = append(d.Banks, BankDifference{Alg: v.Alg, Found: v.Sum})
+		}
+		s.State, s.Err, s.Remedy = Diverged, d, d.Remedy
+		return s, true
+	case err != nil:
+		return unreadable(err)
+	}
+	defer log.close()
+	st, err := log.check()
+	if err != nil {
+		return unreadable(err)
+	}
+	s.Size, s.InFlight = st.Size, st.Mode&inFlight != 0
+	found, err := examine(log, st.Size, b.desc, live, b.k.boot, nil)
+	if err != nil {
+		return unreadable(err)
+	}
+	s.Start, s.Log = found.log.start, found.log.values
+	s.Records, s.TornLine, s.BootHint = found.log.records, st.Size-found.log.offset, found.log.boot
+	d := found.divergence(NoPrefix, b.desc, s.Path, nil) // for its Agree
+	s.Agree = d.Agree
+	repair := "mrlog recover, or the next event, mends it"
+	switch v := decide(found.found); {
+	case v.action == diverged:
+		d := found.divergence(v.reason, b.desc, s.Path, nil)
+		s.State, s.Err, s.Remedy = Diverged, d, d.Remedy
+	case v.action == setAside:
+		s.State, s.Remedy = Earlier, "nothing: the next event keeps this log and begins a new one"
+	case v.action == complete:
+		s.State, s.Remedy = Torn, repair
+		found.found.matches[0] = found.log.records // and one more: nothing is missing
+	case v.cut:
+		s.State, s.Remedy = Torn, repair
+	case v.action == extend:
+		s.State, s.Remedy = Behind, repair
+	default:
+		s.State = Clean
+	}
+	if s.State == Behind || s.State == Torn {
+		s.Missing = max(0, found.log.records-found.found.matches[0])
+	}
+	if s.State == Clean {
+		return s, true
+	}
+	// A writer at work? Then something moves, or the bit is set.
+	now, err := log.check()
+	if err != nil {
+		return s, true
+	}
+	again, err := b.live(ctx)
+	moved := now.Size != st.Size || now.Mtim != st.Mtim || err == nil && !sameValues(again, live)
+	return s, !moved && now.Mode&inFlight == 0
+}
