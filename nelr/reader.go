@@ -21,7 +21,7 @@ var ErrTorn = errors.New("last line is torn: it does not end in a newline")
 
 // DefaultRegister is the register of a log that does not name one: RTMR 2, as
 // the original format assumes.
-var DefaultRegister = mrlog.Register{Space: mrlog.RTMR, Index: 2}
+func DefaultRegister() mrlog.Register { return mrlog.Register{Space: mrlog.RTMR, Index: 2} }
 
 // Options of a Reader. The zero value reads a log as the specification says.
 type Options struct {
@@ -79,7 +79,7 @@ func NewReader(r io.Reader, o Options) *Reader {
 		n.limit = MaxLog
 	}
 	if !n.given {
-		n.register = DefaultRegister
+		n.register = DefaultRegister()
 	}
 	return n
 }

@@ -106,7 +106,7 @@ func (w *Writer) refuse(rec *mrlog.Record) string {
 			w.algs = append(w.algs, v.Alg)
 		}
 		what := w.refuseDigests(rec)
-		if what == "" && rec.Register != DefaultRegister {
+		if what == "" && rec.Register != DefaultRegister() {
 			what = w.nameRegister(int64(len(line)))
 		}
 		if what != "" {
