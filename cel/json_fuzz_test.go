@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"mrlog.dev"
@@ -136,7 +136,7 @@ func TestJSONRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatalf("writer %d: %v in %s", i, err, text)
 			}
-			if diff := cmp.Diff(records, got, sameRecords); diff != "" {
+			if diff := diffRecords(records, got); diff != "" {
 				t.Fatalf("writer %d: %s", i, diff)
 			}
 			for j, r := range got {
@@ -175,7 +175,7 @@ func checkJSONFuzz(t *testing.T, in []byte, records []mrlog.Record, err error, o
 	if err != nil {
 		t.Fatalf("%v in %q", err, text)
 	}
-	if diff := cmp.Diff(records, again, sameRecords); diff != "" {
+	if diff := diffRecords(records, again); diff != "" {
 		t.Fatal(diff)
 	}
 	for i, r := range again {
@@ -225,4 +225,81 @@ func FuzzSeq(f *testing.F) {
 		records, err := readJSON(NewSeqReader(bytes.NewReader(in), Options{}))
 		checkJSONFuzz(t, in, records, err, seqWriter)
 	})
+}
+
+// Whole tokens are exchanged, so that many mutants are accepted, and the rest
+// is refused for something deeper than its grammar.
+func TestJSONMutants(t *testing.T) {
+	tokens := strings.Fields(`"recnum" "pcr" "nv_index" "space" "digests" "content_type" "content" "hashAlg" "digest"
+		"sha1" "SHA1" "sha384" "0x44" "0x0044" "0X0044" 68 4 0 -0 1e1 7 16777216 18446744073709551615 18446744073709551616
+		"0102030405060708090a0b0c0d0e0f1011121314" "0102030405060708090A0b0c0d0e0f1011121314" "" "00" "0" "aB" "\u0030\u0030"
+		"CC-CEL" "cel" "pcclient_std" "ima_template" "ima_tlv" "systemd" "tss2" 204 5 7 8 9 80 4294967294 4294967295
+		"event_type" "event_data" "EV_SEPARATOR" "ev_separator" "4" "EV_NO_ACTION" 3 "3" "03"
+		"template_name" "template_data" "ima-ng" "type" "data" "cel_version" "firmware_end" "cel_timestamp" "state_trans"
+		"major" "minor" 1 "kexec" 2 128 "pcr" "ccmr" "rtmr" "nv"
+		"\u000a" "\u001F" "\n" "\/" "\\\"" "é" "\u00e9" "\ud83d\ude00" "\ud800" null true [] {} [1] {"a":1}
+		{ } [ ] , : ,, "log" "mr"`)
+	seeds := []string{
+		sampleArray,
+		`{"log":[` + systemdRecord + `],"mr":"00"}`,
+		systemdRecord + "\n" + systemdRecord,
+		"[" + jsonRecordText(`"pcclient_std"`, `{"event_type":"EV_SEPARATOR","event_data":"00"}`) + "]",
+		"[" + jsonRecordText(`"ima_template"`, `{"template_name":"ima-ng","template_data":"00"}`) + "]",
+		"[" + jsonRecordText(`"cel"`, `{"type":"cel_version","data":{"major":1,"minor":1}}`) + "]",
+		"[" + jsonRecordText(`"cel"`, `[{"type":"state_trans","data":"kexec"},{"cel_timestamp":4}]`) + "]",
+		"[" + jsonRecordText(`"systemd"`, `"00"`) + "]",
+		"[" + jsonRecordText(`80`, `"00"`) + "]",
+		"[" + jsonRecordText(`"tss2"`, `{"data":"00","event":null}`) + "]",
+		"[" + strings.Replace(jsonRecordText(`80`, `"00"`), `"pcr":7`, `"pcr":2,"space":"rtmr"`, 1) + "]",
+	}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	accepted := 0
+	const runs = 4000
+	for range runs {
+		parts := splitJSON(seeds[rnd.IntN(len(seeds))])
+		for range 1 + rnd.IntN(3) {
+			i, j := rnd.IntN(len(parts)), rnd.IntN(len(parts))
+			switch rnd.IntN(5) {
+			case 0:
+				parts[i], parts[j] = parts[j], parts[i]
+			case 1:
+				parts[i] = parts[j]
+			case 2:
+				parts[i] = " " + parts[i]
+			default:
+				parts[i] = tokens[rnd.IntN(len(tokens))]
+			}
+		}
+		in := strings.Join(parts, "")
+		records, err := readJSON(NewJSONReader(strings.NewReader(in), Options{}))
+		if err == nil {
+			accepted++
+		}
+		checkJSONFuzz(t, []byte(in), records, err, arrayWriter)
+		if t.Failed() {
+			t.Fatal(in)
+		}
+	}
+	if accepted < runs/20 || accepted > runs-runs/20 {
+		t.Errorf("%d of %d mutants are accepted: the test tests little", accepted, runs)
+	}
+}
+
+// splitJSON splits a valid text into tokens.
+func splitJSON(text string) []string {
+	var out []string
+	for i := 0; i < len(text); {
+		w := jsonWalk{p: []byte(text), i: i}
+		switch text[i] {
+		case '{', '}', '[', ']', ',', ':', '\n':
+			w.i++
+		default:
+			for w.value(); w.i < len(text) && text[w.i] != ',' && text[w.i] != ':' && text[w.i] != '}' && text[w.i] != ']'; {
+				w.i++
+			}
+		}
+		out = append(out, text[i:w.i])
+		i = w.i
+	}
+	return out
 }

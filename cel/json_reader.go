@@ -275,7 +275,7 @@ func (d *JSONReader) firstName() (string, error) {
 			}
 			return string(name), nil
 		}
-		if len(w) > jsonBuffer/2 {
+		if len(w) > maxEnvelopeText {
 			return "", nil
 		}
 		if err := d.s.src.more(); errors.Is(err, io.EOF) {

@@ -68,13 +68,7 @@ func envelopeWriter(w io.Writer) mrlog.Writer {
 	return NewEnvelopeWriter(w, func() ([]byte, error) { return []byte{0xAB, 0xCD}, nil })
 }
 
-// sameRecords compares records without what depends on where they stood.
-var sameRecords = cmp.Options{
-	cmpopts.IgnoreFields(mrlog.Record{}, "Span", "Notes"),
-	cmpopts.EquateEmpty(),
-}
-
-// record wraps a content type and content in a record that is otherwise
+// jsonRecordText wraps a content type and content in a record that is otherwise
 // canonical.
 func jsonRecordText(contentType, content string) string {
 	return `{"recnum":0,"pcr":7,"digests":[{"hashAlg":"sha1","digest":"0102030405060708090a0b0c0d0e0f1011121314"}],` +
@@ -178,7 +172,7 @@ func TestJSONSampleRead(t *testing.T) {
 				continue
 			}
 			want := want[:len(got)]
-			if diff := cmp.Diff(want, got, sameRecords); diff != "" || len(got) == 0 {
+			if diff := diffRecords(want, got); diff != "" || len(got) == 0 {
 				t.Errorf("%.60q: %s", test.text, diff)
 			}
 			head := mrlog.Header{Format: "cel-json", Dialect: test.dialect, Space: mrlog.RTMR, SpaceAssumed: true}
@@ -233,7 +227,7 @@ func TestJSONCorpusSample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(sampleRecords(), records, sameRecords); diff != "" {
+	if diff := diffRecords(sampleRecords(), records); diff != "" {
 		t.Error(diff)
 	}
 	if mr, _ := r.MR(); mr != sampleMR {
@@ -486,7 +480,7 @@ func TestJSONRegisters(t *testing.T) {
 			t.Errorf("%s: %v", test.index, err)
 			continue
 		}
-		if diff := cmp.Diff(got, again, sameRecords); diff != "" {
+		if diff := diffRecords(got, again); diff != "" {
 			t.Errorf("%s: %s", test.index, diff)
 		}
 	}
@@ -846,7 +840,7 @@ func TestJSONHostileMemory(t *testing.T) {
 		{"\x1E" + head + `"`, "A", "longer than"},
 		{"\x1E{", "\n", "longer than"},
 	} {
-		const size = 100 << 20
+		const size = 40 << 20
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		in := newEndless(test.head, test.tail, size)
@@ -1139,7 +1133,7 @@ func TestJSONBatches(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(want, got, sameRecords); diff != "" {
+	if diff := diffRecords(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
