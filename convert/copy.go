@@ -5,7 +5,6 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -72,6 +71,9 @@ func NewWriter(w io.Writer, t Target, replay *mrlog.Replay) (mrlog.Writer, error
 	case CELCBOR:
 		if t.Dialect == "sequence" {
 			return cel.NewCBORWriter(w, -1), nil
+		}
+		if t.Records < 0 {
+			return nil, fmt.Errorf("an array of %d records", t.Records)
 		}
 		return cel.NewCBORWriter(w, t.Records), nil
 	}
@@ -152,7 +154,7 @@ func Count(ctx context.Context, r mrlog.Reader) (int64, error) {
 			return n, err
 		}
 		switch err := read(&b); {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: // itself: a wrapped one is some layer's failure
 			return n, nil
 		case err != nil:
 			return n, err

@@ -5,7 +5,6 @@ package convert
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 
@@ -39,7 +38,7 @@ func Open(r io.Reader, s Source) (mrlog.Reader, error) {
 	if s.Format == "" {
 		start := make([]byte, DetectSize)
 		n, err := io.ReadFull(r, start)
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return nil, err
 		}
 		start = start[:n]
