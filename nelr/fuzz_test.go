@@ -51,7 +51,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		out := write(t, records)
 		var want strings.Builder
-		if reg := records[0].Register; reg != nelr.DefaultRegister {
+		if reg := records[0].Register; reg != nelr.DefaultRegister() {
 			want.WriteString("#: register " + reg.String() + "\n")
 		}
 		for line := range bytes.Lines(log) {
@@ -179,7 +179,7 @@ func FuzzComment(f *testing.F) {
 				t.Errorf("%q: line %q", text, line)
 			}
 		}
-		want := nelr.DefaultRegister
+		want := nelr.DefaultRegister()
 		if hintErr == nil {
 			line, ok := bytes.CutSuffix(hint, []byte("\n"))
 			k, v, isHint := nelr.ParseHint(line)

@@ -19,7 +19,7 @@ import (
 // once, with nothing of the reader but its constants. It returns the records
 // before the fault, and the fault's line and reason, 0 for none.
 func naive(log []byte) (records []mrlog.Record, reg mrlog.Register, line int, reason string) {
-	reg = nelr.DefaultRegister
+	reg = nelr.DefaultRegister()
 	var algs []mrlog.Alg
 	offset := int64(0)
 	pieces := bytes.Split(log, []byte("\n"))
