@@ -119,18 +119,19 @@ func (r *Reader) Hash(records []mrlog.Record) {
 // Scan fills b with the next records; their digests are in place, but not
 // computed.
 func (r *Reader) Scan(b *mrlog.Batch) error {
-	b.Reset()
-	for len(b.Records) == 0 {
+	for {
+		// At every turn: a block without a record left nothing to keep, and
+		// a long run of comments must not pile up.
+		b.Reset()
 		if r.err != nil {
 			return r.err
 		}
-		// A block without a record left nothing to keep: a long run of
-		// comments must not pile up.
-		b.Reset()
 		r.scan(b, r.fill(b))
+		if len(b.Records) > 0 {
+			r.placeDigests(b)
+			return nil
+		}
 	}
-	r.placeDigests(b)
-	return nil
 }
 
 // fill returns the next block of the log in memory of the batch: what the last
