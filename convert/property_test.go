@@ -130,10 +130,10 @@ func drawRecord(t *rapid.T) mrlog.Record {
 	}
 	r.Content = rapid.SliceOfN(rapid.Byte(), 0, 100).Draw(t, "content")
 	text := func() []byte { return []byte(rapid.StringN(1, 20, 60).Draw(t, "text")) }
-	tlvs := func() (p []byte) {
+	tlvs := func(types ...byte) (p []byte) {
 		for range rapid.IntRange(0, 3).Draw(t, "TLVs") {
 			v := rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(t, "value")
-			p = append(p, rapid.SampledFrom([]byte{0, 1, 2, 80, 0x80, 81, 200}).Draw(t, "type"), 0, 0, 0, byte(len(v)))
+			p = append(p, rapid.SampledFrom(types).Draw(t, "type"), 0, 0, 0, byte(len(v)))
 			p = append(p, v...)
 		}
 		return p
@@ -198,7 +198,12 @@ func drawRecord(t *rapid.T) mrlog.Record {
 		r.Form, r.Content = mrlog.FormCBOR, cborItem()
 	case 11:
 		r.Type = rapid.SampledFrom([]mrlog.ContentType{4, 5, 7, 8, 9, 80, 204}).Draw(t, "type")
-		r.Form, r.Content = mrlog.FormTLV, tlvs()
+		r.Form = mrlog.FormTLV
+		if r.Content = tlvs(0, 1, 2, 80, 200); r.Type == mrlog.TypeCEL {
+			// Events that are understood are of kind 6: readers give
+			// them in one form only.
+			r.Content = tlvs(0, 3, 200)
+		}
 	}
 	return r
 }
