@@ -1,0 +1,321 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestUnderARunningWriter changes the log behind the back of a keeper that has
+// it open, and of one that has not.
+func TestUnderARunningWriter(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, r *rig)
+		reason Reason // with a divergence seen by the running keeper
+		fresh  Reason // by a fresh one; "" if it sees nothing wrong
+		unsafe string // or: the reason why the log is not used
+	}{
+		{name: "deleted", reason: LogGone, fresh: LogGone,
+			change: func(t *testing.T, r *rig) { must(t, os.Remove(r.log())) }},
+		{name: "renamed", reason: LogGone, fresh: LogGone,
+			change: func(t *testing.T, r *rig) { must(t, os.Rename(r.log(), r.log()+".bak")) }},
+		{name: "folder deleted", reason: LogGone, // a fresh keeper begins a log: verification sees the start
+			change: func(t *testing.T, r *rig) { must(t, os.RemoveAll(r.dir())) }},
+		{name: "emptied", reason: LogUnopened, fresh: LogUnopened,
+			change: func(t *testing.T, r *rig) { must(t, os.Truncate(r.log(), 0)) }},
+		{name: "truncated", reason: LogAltered, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) {
+				st, err := os.Stat(r.log())
+				must(t, err)
+				must(t, os.Truncate(r.log(), st.Size()-int64(len(line("b"))+1)))
+			}},
+		{name: "altered", reason: LogAltered, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) { overwrite(t, r, line("a"), line("A")) }},
+		{name: "INIT altered", reason: LogAltered, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) { overwrite(t, r, "sha384/000", "sha384/001") }},
+		{name: "line inserted", reason: LogAltered, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) {
+				overwrite(t, r, line("a")+"\n"+line("b")+"\n", line("a")+"\n"+line("x")+"\n"+line("b")+"\n")
+			}},
+		{name: "replaced by a copy that was altered", reason: LogGone, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) {
+				data, err := os.ReadFile(r.log())
+				must(t, err)
+				must(t, os.WriteFile(r.log()+".new", []byte(strings.ReplaceAll(string(data), line("a"), line("A"))), 0o600))
+				must(t, os.Rename(r.log()+".new", r.log()))
+			}},
+		{name: "register extended", reason: PastLog, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) { r.m.extend(r.reg, "stray") }},
+		{name: "register reset", reason: WasReset, fresh: WasReset,
+			change: func(t *testing.T, r *rig) { r.m.reset() }},
+		{name: "planted tail", reason: LongTail, fresh: LongTail,
+			change: func(t *testing.T, r *rig) { leave(r, strings.Repeat(line("planted")+"\n", MaxBatch+1)) }},
+		{name: "symbolic link", unsafe: "symbolic link",
+			change: func(t *testing.T, r *rig) {
+				must(t, os.Rename(r.log(), r.log()+".real"))
+				must(t, os.Symlink("log.real", r.log()))
+			}},
+		{name: "hard link", unsafe: "2 links",
+			change: func(t *testing.T, r *rig) { must(t, os.Link(r.log(), filepath.Join(r.state, "other"))) }},
+		{name: "wrong mode", unsafe: "0644",
+			change: func(t *testing.T, r *rig) { must(t, os.Chmod(r.log(), 0o644)) }},
+		{name: "setuid", unsafe: "4600",
+			change: func(t *testing.T, r *rig) { must(t, unix.Chmod(r.log(), 0o4600)) }},
+		{name: "FIFO", unsafe: "not a regular file",
+			change: func(t *testing.T, r *rig) {
+				must(t, os.Remove(r.log()))
+				must(t, unix.Mkfifo(r.log(), 0o600))
+			}},
+		{name: "folder", unsafe: "not a regular file",
+			change: func(t *testing.T, r *rig) {
+				must(t, os.Remove(r.log()))
+				must(t, os.Mkdir(r.log(), 0o700))
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			running := r.open(nil)
+			r.append(running, "a")
+			time.Sleep(15 * time.Millisecond) // for a file's time to move on, on kernels with coarse ones
+			r.append(running, "b")
+			time.Sleep(15 * time.Millisecond)
+			c.change(t, r)
+			value := string(r.m.value(r.reg)["sha384"])
+			for _, k := range []*Keeper{running, r.open(nil)} {
+				want := c.reason
+				if k != running {
+					want = c.fresh
+				}
+				_, err := k.Append(context.Background(), r.reg, []Event{ev("c")})
+				switch {
+				case c.unsafe != "":
+					if !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), c.unsafe) {
+						t.Errorf("running %t: %v, want ErrUnsafe with %q", k == running, err, c.unsafe)
+					}
+					if s, err := k.Status(context.Background(), r.reg); err != nil || s.State != Unreadable || !errors.Is(s.Err, ErrUnsafe) {
+						t.Errorf("running %t: status %+v, %v", k == running, s, err)
+					}
+				case want == "":
+					if err != nil {
+						t.Errorf("running %t: %v", k == running, err)
+					}
+					r.check()
+					continue
+				default:
+					d := wantDiverged(t, err, want)
+					if want == PastLog && (d.Agree == nil || d.Agree.Record != 2) {
+						t.Errorf("last record known to agree: %+v, want 2", d.Agree)
+					}
+					if s, err := k.Status(context.Background(), r.reg); err != nil || s.State != Diverged || !errors.Is(s.Err, ErrDiverged) {
+						if c.name != "folder deleted" {
+							t.Errorf("running %t: status %+v, %v", k == running, s, err)
+						}
+					}
+				}
+				if now := string(r.m.value(r.reg)["sha384"]); now != value {
+					t.Errorf("running %t: the register was extended", k == running)
+				}
+			}
+		})
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// overwrite replaces text in the log in place.
+func overwrite(t *testing.T, r *rig, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(r.log())
+	must(t, err)
+	if !strings.Contains(string(data), from) {
+		t.Fatalf("log has no %q:\n%s", from, data)
+	}
+	f, err := os.OpenFile(r.log(), os.O_WRONLY, 0)
+	must(t, err)
+	defer f.Close()
+	_, err = f.WriteString(strings.Replace(string(data), from, to, 1))
+	must(t, err)
+}
+
+// TestSuccessor: a new log that follows the rules is taken up by a keeper that
+// has the old one open.
+func TestSuccessor(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		r := newRig(t)
+		k := r.open(nil)
+		r.append(k, "a")
+		other := r.open(nil)
+		r.append(other, "b") // the running keeper has not seen this
+		m := build(r, r.boot)
+		m.extended()
+		if kept {
+			must(t, os.Link(r.log(), r.log()+".1"))
+		}
+		must(t, os.Remove(r.log()))
+		m.save()
+		r.append(k, "c")
+		r.wantEvents("c")
+		r.append(other, "d")
+		r.wantEvents("c", "d")
+	}
+}
+
+func TestUnsafeFolders(t *testing.T) {
+	for name, change := range map[string]func(r *rig) error{
+		"folder open to others": func(r *rig) error { return os.Chmod(r.dir(), 0o755) },
+		"folder a link": func(r *rig) error {
+			return errors.Join(os.Rename(r.dir(), r.dir()+".real"), os.Symlink(r.dir()+".real", r.dir()))
+		},
+		"folder a file": func(r *rig) error {
+			return errors.Join(os.RemoveAll(r.dir()), os.WriteFile(r.dir(), nil, 0o600))
+		},
+		"state open to others": func(r *rig) error { return os.Chmod(r.state, 0o777) },
+	} {
+		r := newRig(t)
+		r.append(r.open(nil), "a")
+		must(t, change(r))
+		if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("b")}); !errors.Is(err, ErrUnsafe) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if os.Geteuid() == 0 {
+		r := newRig(t)
+		r.append(r.open(nil), "a")
+		must(t, os.Chown(r.log(), 12345, -1))
+		if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("b")}); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "12345") {
+			t.Errorf("another owner: %v", err)
+		}
+	}
+}
+
+// TestUmask: the modes do not depend on it.
+func TestLeftoverOfACreator(t *testing.T) {
+	r := newRig(t)
+	temp := filepath.Join(r.state, ".rtmr2.new")
+	must(t, os.MkdirAll(temp, 0o700))
+	must(t, os.WriteFile(filepath.Join(temp, "log"), []byte("#: regis"), 0o600))
+	r.append(r.open(nil), "a")
+	r.wantEvents("a")
+	if _, err := os.Lstat(temp); err == nil {
+		t.Error("what a creator left is still there")
+	}
+}
+
+// TestEmptyFolder is not taken for no folder.
+func TestEmptyFolder(t *testing.T) {
+	r := newRig(t)
+	must(t, os.MkdirAll(r.dir(), 0o700))
+	_, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("a")})
+	wantDiverged(t, err, LogGone)
+}
+
+func TestLockHeld(t *testing.T) {
+	r := newRig(t)
+	k := r.open(nil, func(o *Options) { o.LockTimeout = 30 * time.Millisecond })
+	r.append(k, "a")
+	f, err := os.Open(r.log())
+	must(t, err)
+	defer f.Close()
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	_, err = k.Append(context.Background(), r.reg, []Event{ev("b")})
+	if e, ok := errors.AsType[*LockError](err); !ok || !errors.Is(err, ErrLocked) || e.PID != os.Getpid() || e.Command == "" {
+		t.Errorf("lock held by this process: %v", err)
+	} else if !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+		t.Errorf("%q does not name the holder", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	long := r.open(nil)
+	if _, err := long.Append(ctx, r.reg, []Event{ev("b")}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("context over while waiting for the lock: %v", err)
+	}
+	// Nothing of this harms a status, which takes no lock.
+	if s, err := k.Status(context.Background(), r.reg); err != nil || s.State != Clean {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_UN))
+	r.append(k, "c")
+	r.append(long, "d")
+	r.wantEvents("a", "c", "d")
+}
+
+// TestReadOnlyState: nothing can be written, and nothing is extended.
+func TestFull(t *testing.T) {
+	r := newRig(t)
+	k := r.open(nil, func(o *Options) { o.MaxLog = 400 })
+	r.append(k, "a")
+	st, err := os.Stat(r.log())
+	must(t, err)
+	room := int(400 - st.Size())
+	exact := strings.Repeat("x", room-len(line(""))-1)
+	_, err = k.Append(context.Background(), r.reg, []Event{ev(exact + "x")})
+	if e, ok := errors.AsType[*FullError](err); !ok || !errors.Is(err, ErrFull) || e.Size != st.Size() || e.Limit != 400 {
+		t.Fatalf("one byte too many: %v", err)
+	}
+	r.append(k, exact)
+	if _, err := k.Append(context.Background(), r.reg, []Event{ev("b")}); !errors.Is(err, ErrFull) {
+		t.Fatalf("full: %v", err)
+	}
+	once := ev("a")
+	once.Once = true
+	if got, err := k.Append(context.Background(), r.reg, []Event{once}); err != nil || !got[0].AlreadyThere {
+		t.Errorf("a record that is there, on a full log: %+v, %v", got, err)
+	}
+	// Two that do not fit together: neither is written.
+	r.wantEvents("a", exact)
+}
+
+// TestFullDisk fills a small tmpfs, if one can be mounted.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("cannot mount a tmpfs: ", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	r := newRig(t)
+	r.state = filepath.Join(dir, "state")
+	k := r.open(nil)
+	var acked []string
+	for i := range 100 {
+		c := fmt.Sprint(i, " ", strings.Repeat("x", 3000))
+		_, err := k.Append(context.Background(), r.reg, []Event{ev(c)})
+		if err == nil {
+			acked = append(acked, c)
+			continue
+		}
+		if !errors.Is(err, ErrRefused) || !errors.Is(err, unix.ENOSPC) {
+			t.Fatalf("full disk: %v", err)
+		}
+	}
+	if len(acked) < 10 || len(acked) > 22 {
+		t.Errorf("%d records on a disk of 64 KiB", len(acked))
+	}
+	r.wantEvents(acked...)
+	k.Close()
+	must(t, unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	value := string(r.m.value(r.reg)["sha384"])
+	if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("x")}); !errors.Is(err, unix.EROFS) {
+		t.Errorf("read-only: %v", err)
+	}
+	if string(r.m.value(r.reg)["sha384"]) != value {
+		t.Error("extended without a log")
+	}
+}
