@@ -71,4 +71,3 @@ func BenchmarkPeerTLVEncode(b *testing.B) {
 	}
 	perRecord(b, buf.Len())
 }
-

@@ -14,7 +14,7 @@ import (
 
 // benchRecords is the number of records in the synthetic log; each takes 207
 // bytes in the go-eventlog dialect, as in the published measurement.
-const benchRecords = 10_000
+const benchRecords = 100_000
 
 // benchLog makes records with one SHA-384 digest over COS-like content.
 func benchLog() []mrlog.Record {

@@ -105,6 +105,15 @@ func (s *itemScanner) scan(p []byte, limit int) (need int, err error) {
 		if len(p) <= s.off {
 			return s.off + 1, nil
 		}
+		if c := p[s.off]; c < cborNegative<<5 && c&31 < 24 {
+			// A number in one byte, as half of a record's items are.
+			if s.depth == s.floor || s.level[s.depth-1].chunks == 0 {
+				if s.off++; s.close() {
+					return 0, nil
+				}
+				continue
+			}
+		}
 		if size := headSize(p[s.off]); len(p)-s.off < size {
 			return s.off + size, nil
 		}

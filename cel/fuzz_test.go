@@ -5,6 +5,7 @@ package cel
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -24,10 +25,32 @@ func FuzzTLV(f *testing.F) {
 			}
 		}
 	}
+	for _, d := range []Dialect{Minimal, GoEventlog} {
+		alike := slices.Repeat([]mrlog.Record{record(254, mrlog.Register{Space: mrlog.CCMR, Index: 4}, 80, []byte("x"))}, 4)
+		for i := range alike {
+			alike[i].Number += uint64(i)
+		}
+		p, err := writeTLV(d, alike)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(p)
+	}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		recs, h, err := readTLV(p)
 		if err != nil {
 			wantSyntax(t, err, -1)
+		}
+		for i, r := range recs {
+			// Read alone it is the same: none is taken for one that
+			// looks alike.
+			alone, _, err := readTLV(p[r.Span.Offset : r.Span.Offset+int64(r.Span.Length)])
+			if err != nil {
+				t.Fatalf("record %d alone: %v", i, err)
+			}
+			if diff := diffRecords(recs[i:i+1], alone); diff != "" {
+				t.Fatalf("record %d (-in the log +alone):\n%s", i, diff)
+			}
 		}
 		end := len(p)
 		if err != nil {

@@ -77,6 +77,8 @@ type TLVReader struct {
 	fits      dialects // that all records so far fit, unless mixed
 	mixed     bool
 	indexType byte // of the first record
+	last      tlvLast
+	sums      []mrlog.Digest // of the batch, not handed out yet
 	scratch   []byte
 }
 
@@ -116,8 +118,13 @@ func (t *TLVReader) Read(b *mrlog.Batch) error {
 		return t.err
 	}
 	buf := t.src.begin(b)
+	t.sums = nil
 	n := 0
 	for len(b.Records) < mrlog.BatchRecords {
+		n += t.alike(b, buf[n:], t.src.base+int64(n))
+		if len(b.Records) == mrlog.BatchRecords {
+			break
+		}
 		size, err := t.parse(b, buf[n:], t.src.base+int64(n))
 		if size > 0 {
 			n += size
@@ -173,55 +180,77 @@ func fieldErr(got byte, want string) error {
 	return fmt.Errorf("field of type %d where %s must stand", got, want)
 }
 
+// tlvFrame is where the fields of a record begin, and how long they are.
+type tlvFrame struct {
+	index, digests, content         int
+	numberLen, indexLen, digestsLen uint32
+}
+
+// measure finds the frame of the record that p begins with: its fields in their
+// order, none longer than it may be. Each head is checked as soon as its bytes
+// are there, so that garbage is not waited upon. If p ends before the length of
+// the content it returns how many bytes are needed to tell more.
+func (t *TLVReader) measure(p []byte, base int64) (f tlvFrame, need int, err error) {
+	if len(p) > 0 && p[0] != fieldNumber {
+		return f, 0, t.fault(base, fieldErr(p[0], "recnum (0)"))
+	}
+	if len(p) < tlvHead {
+		return f, lack(p, 0), nil
+	}
+	if f.numberLen = binary.BigEndian.Uint32(p[1:]); f.numberLen-1 > 7 {
+		return f, 0, t.fault(base+1, widthErr("recnum", f.numberLen))
+	}
+	f.index = tlvHead + int(f.numberLen)
+
+	if len(p) > f.index && !isIndex(p[f.index]) {
+		return f, 0, t.fault(base+int64(f.index), fieldErr(p[f.index], "a register index (1, 2 or 108)"))
+	}
+	if len(p) < f.index+tlvHead {
+		return f, lack(p, f.index), nil
+	}
+	if f.indexLen = binary.BigEndian.Uint32(p[f.index+1:]); f.indexLen-1 > 7 {
+		return f, 0, t.fault(base+int64(f.index)+1, widthErr("register index", f.indexLen))
+	}
+	f.digests = f.index + tlvHead + int(f.indexLen)
+
+	if len(p) > f.digests && p[f.digests] != fieldDigests {
+		return f, 0, t.fault(base+int64(f.digests), fieldErr(p[f.digests], "digests (3)"))
+	}
+	if len(p) < f.digests+tlvHead {
+		return f, lack(p, f.digests), nil
+	}
+	if f.digestsLen = binary.BigEndian.Uint32(p[f.digests+1:]); f.digestsLen > maxDigestsTLV {
+		return f, 0, t.fault(base+int64(f.digests)+1, limitErr("digests", f.digestsLen, maxDigestsTLV))
+	}
+	f.content = f.digests + tlvHead + int(f.digestsLen)
+
+	if len(p) > f.content && isField(p[f.content]) {
+		return f, 0, t.fault(base+int64(f.content), fieldErr(p[f.content], "content"))
+	}
+	if len(p) < f.content+tlvHead {
+		return f, lack(p, f.content), nil
+	}
+	return f, 0, nil
+}
+
+// lack returns how many bytes p must have to tell more of the field at an
+// offset: first of its type, then of its length.
+func lack(p []byte, field int) int {
+	if len(p) <= field {
+		return field + 1
+	}
+	return field + tlvHead
+}
+
 // parse adds the record that p begins with to b and returns its size. If p is
 // too short the size is negative: so many bytes are needed to say more.
 func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
-	// The frame: four fields in their order, none longer than it may be.
-	// An offset is checked as soon as its bytes are there, so that garbage
-	// is not waited upon.
-	if len(p) > 0 && p[0] != fieldNumber {
-		return 0, t.fault(base, fieldErr(p[0], "recnum (0)"))
+	f, need, err := t.measure(p, base)
+	if need > 0 || err != nil {
+		return -need, err
 	}
-	if len(p) < tlvHead {
-		return lack(p, 0), nil
-	}
-	numberLen := binary.BigEndian.Uint32(p[1:])
-	if numberLen-1 > 7 {
-		return 0, t.fault(base+1, widthErr("recnum", numberLen))
-	}
-	index := tlvHead + int(numberLen)
-
-	if len(p) > index && p[index] != fieldPCR && p[index] != fieldCCMR && p[index] != fieldNV {
-		return 0, t.fault(base+int64(index), fieldErr(p[index], "a register index (1, 2 or 108)"))
-	}
-	if len(p) < index+tlvHead {
-		return lack(p, index), nil
-	}
+	index, digests, content := f.index, f.digests, f.content
 	indexType := p[index]
-	indexLen := binary.BigEndian.Uint32(p[index+1:])
-	if indexLen-1 > 7 {
-		return 0, t.fault(base+int64(index)+1, widthErr("register index", indexLen))
-	}
-	digests := index + tlvHead + int(indexLen)
-
-	if len(p) > digests && p[digests] != fieldDigests {
-		return 0, t.fault(base+int64(digests), fieldErr(p[digests], "digests (3)"))
-	}
-	if len(p) < digests+tlvHead {
-		return lack(p, digests), nil
-	}
-	digestsLen := binary.BigEndian.Uint32(p[digests+1:])
-	if digestsLen > maxDigestsTLV {
-		return 0, t.fault(base+int64(digests)+1, limitErr("digests", digestsLen, maxDigestsTLV))
-	}
-	content := digests + tlvHead + int(digestsLen)
-
-	if len(p) > content && isField(p[content]) {
-		return 0, t.fault(base+int64(content), fieldErr(p[content], "content"))
-	}
-	if len(p) < content+tlvHead {
-		return lack(p, content), nil
-	}
 	contentLen := binary.BigEndian.Uint32(p[content+1:])
 	if contentLen > maxContentTLV {
 		return 0, t.fault(base+int64(content)+1, limitErr("content", contentLen, MaxContent))
@@ -251,7 +280,7 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 	r.Span = mrlog.Span{Offset: base, Length: size}
 
 	// Which dialects would have written these widths.
-	fits := fitting(indexType, int(numberLen), number, int(indexLen), place)
+	fits := fitting(indexType, int(f.numberLen), number, int(f.indexLen), place)
 	switch r.Type {
 	case mrlog.TypePCClient, mrlog.TypeIMATemplate, mrlog.TypeCEL:
 		if at, err := t.nested(b, r, &fits); err != nil {
@@ -291,17 +320,12 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 	default:
 		r.Notes |= mrlog.NoteNonCanonical
 	}
+	t.remember(p, f, r, fits)
 	return size, nil
 }
 
-// lack returns, as parse does, how many bytes p must have to tell more of the
-// field at an offset: first of its type, then of its length.
-func lack(p []byte, field int) int {
-	if len(p) <= field {
-		return -field - 1
-	}
-	return -field - tlvHead
-}
+// isIndex reports whether a type is that of a register index.
+func isIndex(t byte) bool { return t == fieldPCR || t == fieldCCMR || t == fieldNV }
 
 // isField reports whether a type is that of a field before the content.
 func isField(t byte) bool { return t <= fieldDigests || t == fieldCCMR }
@@ -369,7 +393,7 @@ func (t *TLVReader) digests(b *mrlog.Batch, v []byte) ([]mrlog.Digest, int, erro
 	if count == 0 {
 		return nil, 0, errors.New("no digest")
 	}
-	sums := b.NewDigests(count)
+	sums := t.newDigests(b, count)
 	for i, at := 0, 0; i < count; i++ {
 		end := at + tlvHead + int(binary.BigEndian.Uint32(v[at+1:]))
 		sums[i] = mrlog.Digest{Alg: mrlog.Alg(v[at]), Sum: v[at+tlvHead : end : end]}
@@ -381,6 +405,16 @@ func (t *TLVReader) digests(b *mrlog.Batch, v []byte) ([]mrlog.Digest, int, erro
 		at = end
 	}
 	return sums, 0, nil
+}
+
+// newDigests returns n digests of the batch, which it takes many at a time.
+func (t *TLVReader) newDigests(b *mrlog.Batch, n int) []mrlog.Digest {
+	if len(t.sums) < n {
+		t.sums = b.NewDigests(digestRun)
+	}
+	sums := t.sums[:n:n]
+	t.sums = t.sums[n:]
+	return sums
 }
 
 // nested interprets a content made of TLVs and sets what it says of the record.
