@@ -318,8 +318,8 @@ func TestCarry(t *testing.T) {
 	})
 	for _, to := range targets() {
 		// A format that takes nothing would pass the above.
-		if to.Format != convert.NELR && took[name(to)]*10 < tried && !to.NeedsReplay() {
-			t.Errorf("%s carried only %d of %d records", name(to), took[name(to)], tried)
+		if to.Format != convert.NELR && took[name(to)] == 0 {
+			t.Errorf("%s carried none of %d records", name(to), tried)
 		}
 	}
 }
