@@ -69,7 +69,7 @@ func (s *jsonStream) outside(format string, args ...any) error {
 // cut is the fault of an input that ends too soon, or the error of the
 // underlying reader that ended it.
 func (s *jsonStream) cut(err error, record int64, what string) error {
-	if !errors.Is(err, io.EOF) {
+	if err != io.EOF {
 		return err
 	}
 	return s.fault(s.src.base+int64(s.src.end), record, errors.New("input ends "+what))
@@ -105,7 +105,7 @@ func (s *jsonStream) frame(limit int, tooLong error, record int64) ([]byte, erro
 			if err = s.src.more(); err == nil {
 				continue
 			}
-			if !errors.Is(err, io.EOF) {
+			if err != io.EOF {
 				return nil, err
 			}
 			err = errors.New("input ends within a record")
@@ -278,7 +278,7 @@ func (d *JSONReader) firstName() (string, error) {
 		if len(w) > maxEnvelopeText {
 			return "", nil
 		}
-		if err := d.s.src.more(); errors.Is(err, io.EOF) {
+		if err := d.s.src.more(); err == io.EOF {
 			return "", nil
 		} else if err != nil {
 			return "", err
