@@ -4,6 +4,10 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -16,7 +20,15 @@ func newCompletion(e *env) *cobra.Command {
 the verbs, flags and values of mrlog.`,
 		Example: `  mrlog completion bash > /etc/bash_completion.d/mrlog
   source <(mrlog completion zsh)`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) != 1:
+				return fmt.Errorf("%d shells given, want one of %s", len(args), strings.Join(shells, ", "))
+			case !slices.Contains(shells, args[0]):
+				return fmt.Errorf("unknown shell %.40q (known: %s)", args[0], strings.Join(shells, ", "))
+			}
+			return nil
+		},
 		ValidArgs: shells,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,10 +46,10 @@ Formats and, where there are several, their dialects (the default first):
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.to, "to", "", "format to write: "+strings.Join(convert.Names(), ", "))
-	f.StringVar(&o.dialect, "dialect", "", "dialect of that format")
+	f.StringVar(&o.to, "to", "", "`FORMAT` to write: "+strings.Join(convert.Names(), ", "))
+	f.StringVar(&o.dialect, "dialect", "", "`DIALECT` of that format")
 	f.BoolVar(&o.envelope, "envelope", false, `cel-json as an object with "log" and "mr", the final value`)
-	f.StringVarP(&o.output, "output", "o", "-", "file to write; it is replaced when the conversion is complete")
+	f.StringVarP(&o.output, "output", "o", "-", "`FILE` to write; it is replaced when the conversion is complete")
 	o.source.flags(cmd)
 	must(cmd.RegisterFlagCompletionFunc("to", complete(convert.Names()...)))
 	must(cmd.RegisterFlagCompletionFunc("dialect", complete(dialects()...)))
@@ -220,6 +221,10 @@ func (e *env) create(path string) (*output, error) {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			p.Path = path // not the temporary name, which nobody asked for
+		}
 		return nil, err
 	}
 	if err := f.Chmod(0o644); err != nil {

@@ -58,12 +58,13 @@ a TDX device and pcr14 on a TPM.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.register, "register", "", "register to extend: rtmr2, pcr14 …")
-	f.Int64Var(&o.pcr, "pcr", -1, "the same, as the number of a PCR (mapped to a register where there are none)")
-	f.StringVar(&o.record, "record", "", "free-form line to record in place of an event")
-	f.StringVar(&o.comment, "comment", "", "text for people, written before the event or alone; it is not measured")
+	f.StringVar(&o.register, "register", "", "`REGISTER` to extend: rtmr2, pcr14 …")
+	f.Int64Var(&o.pcr, "pcr", -1, "the same, as the `NUMBER` of a PCR (mapped to a register where there are none)")
+	f.StringVar(&o.record, "record", "", "free-form `LINE` to record in place of an event")
+	f.StringVar(&o.comment, "comment", "", "`TEXT` for people, written before the event or alone; it is not measured")
 	f.BoolVar(&o.once, "once", false, "do nothing if the same event is in this boot's log already")
 	f.BoolVar(&o.shared, "shared", false, "extend a PCR that belongs to others (9, 10, 11, 15)")
+	f.Lookup("pcr").DefValue = "0" // so that help does not show -1
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) { o.hasRecord = cmd.Flags().Changed("record") }
 	return cmd
 }
@@ -251,7 +252,7 @@ func (r *recorder) fail(number int, err error) error {
 	}
 	return &failure{
 		code: exitMalformed, err: fmt.Errorf("standard input: line %d: %w", number, err),
-		hint: fmt.Sprintf("nothing was recorded of this line and what follows; %d events before it were", r.recorded),
+		hint: fmt.Sprintf("recorded: %s before this line, nothing of it and of what follows", count(r.recorded, "event")),
 	}
 }
 

@@ -27,10 +27,11 @@ type source struct {
 
 func (s *source) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.from, "from", "", "format of the input: "+strings.Join(convert.Names(), ", ")+" (default: detected)")
-	f.Int64Var(&s.pcr, "pcr", -1, "number of a native log's register (default: its hint, else 2)")
-	f.StringVar(&s.space, "space", "", "space of registers that the log gives by number only: pcr, ccmr, rtmr")
-	f.StringVar(&s.torn, "torn", "error", "a native log's torn last line: error, or ignore to go on without it")
+	f.StringVar(&s.from, "from", "", "`FORMAT` of the input: "+strings.Join(convert.Names(), ", ")+" (default: detected)")
+	f.Int64Var(&s.pcr, "pcr", -1, "`NUMBER` of a native log's register (default: its hint, else 2)")
+	f.StringVar(&s.space, "space", "", "`SPACE` of registers that the log gives by number only: pcr, ccmr, rtmr")
+	f.StringVar(&s.torn, "torn", "error", "`HOW` to take a native log's torn last line: error, or ignore and go on without it")
+	f.Lookup("pcr").DefValue = "0" // so that help does not show -1
 	must(cmd.RegisterFlagCompletionFunc("from", complete(convert.Names()...)))
 	must(cmd.RegisterFlagCompletionFunc("space", complete("pcr", "ccmr", "rtmr")))
 	must(cmd.RegisterFlagCompletionFunc("torn", complete("error", "ignore")))

@@ -130,7 +130,7 @@ func (e *env) printBanks(banks []mrlog.Bank) error {
 			note = fmt.Sprintf("  from %x, which its INIT states and nothing here explains", b.Start)
 		}
 		name := b.Register.String() + ":" + b.Alg.String()
-		if _, err := fmt.Fprintf(e.stdout, "%-*s  %x  %d records%s\n", width, name, b.Value, b.Records, note); err != nil {
+		if _, err := fmt.Fprintf(e.stdout, "%-*s  %x  %s%s\n", width, name, b.Value, count(b.Records, "record"), note); err != nil {
 			return err
 		}
 	}

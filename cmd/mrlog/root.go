@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // globals are the flags that every verb knows.
@@ -64,12 +65,16 @@ step, and shows later that they agree.`,
 		},
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&g.state, "state", "", "folder of the logs (default MRLOG_STATE, else "+defaultState+")")
-	f.StringVar(&g.device, "device", "", "device that holds the registers: soft|soft-tpm[:FOLDER] (default MRLOG_DEVICE)")
+	f.StringVar(&g.state, "state", "", "`FOLDER` of the logs (default MRLOG_STATE, else "+defaultState+")")
+	f.StringVar(&g.device, "device", "", "`DEVICE` that holds the registers: soft|soft-tpm[:FOLDER] (default MRLOG_DEVICE)")
 	f.BoolVar(&e.json, "json", false, "print one JSON object (docs/json.md)")
 	f.SortFlags = false
 
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		var value *pflag.InvalidValueError
+		if errors.As(err, &value) {
+			err = fmt.Errorf("--%s %.40q: want %s", value.GetFlag().Name, value.GetValue(), wants(value.GetFlag()))
+		}
 		return &failure{code: exitUsage, err: err, hint: "see " + cmd.CommandPath() + " --help"}
 	})
 	root.SetUsageTemplate(usageTemplate)
@@ -97,6 +102,14 @@ step, and shows later that they agree.`,
 		}
 	}
 	return root
+}
+
+// wants says which values a flag takes.
+func wants(f *pflag.Flag) string {
+	if f.Value.Type() == "bool" {
+		return "true or false"
+	}
+	return "a number"
 }
 
 func unknownVerb(root *cobra.Command, name string) error {
@@ -130,12 +143,18 @@ Examples:
 ` + exitCodes + `
 `
 
+// noArguments is for verbs that take flags only.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, but %.40q is given", cmd.Name(), args[0])
+	}
+	return nil
+}
+
 // files checks the FILE arguments of a verb.
 func files(atLeast, atMost int) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		switch {
-		case len(args) < atLeast && atMost == 1:
-			return errors.New("no FILE given (- reads standard input)")
 		case len(args) < atLeast:
 			return errors.New("no FILE given (- reads standard input)")
 		case atMost >= 0 && len(args) > atMost:

@@ -43,7 +43,7 @@ full, one record per line, for scripts; --json the same as JSON.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.tsv, "tsv", false, "print tab-separated values: recnum, register, type, content, digests, values, event")
-	f.IntVar(&o.width, "width", 0, "columns of the table (default: those of the terminal, unlimited elsewhere)")
+	f.IntVar(&o.width, "width", 0, "`COLUMNS` of the table (default: those of the terminal, unlimited elsewhere)")
 	s.flags(cmd)
 	return cmd
 }

@@ -29,7 +29,7 @@ what to do about it. Values are given in full.
 It exits with 3 when a log and its register have diverged.`,
 		Example: `  mrlog status
   mrlog status --json | jq '.registers[] | select(.state != "absent")'`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runStatus(cmd.Context(), e, g)
 		},
@@ -146,11 +146,18 @@ func statusOf(r device.Register, s *keeper.Status) statusRegister {
 	case s.Err != nil:
 		out.Reason = s.Err.Error()
 	case s.Missing > 0:
-		out.Reason = fmt.Sprintf("%d records at the end were not extended", s.Missing)
+		out.Reason = missing(s.Missing)
 	case s.TornLine > 0:
 		out.Reason = fmt.Sprintf("the last line is torn: %d bytes without a newline", s.TornLine)
 	}
 	return out
+}
+
+func missing(n int64) string {
+	if n == 1 {
+		return "the last record was not extended"
+	}
+	return fmt.Sprintf("the last %d records were not extended", n)
 }
 
 // printStatus prints, for people, what matters first; registers that nobody
@@ -170,7 +177,7 @@ func (e *env) printStatus(s *statusOutput) error {
 		}
 		fmt.Fprintf(&b, "\n%-8s %s", r.Register, r.State)
 		if r.Log != "" {
-			fmt.Fprintf(&b, ": %d records, %d bytes in %s", r.Records, r.Bytes, r.Log)
+			fmt.Fprintf(&b, ": %s, %s in %s", count(r.Records, "record"), count(r.Bytes, "byte"), r.Log)
 		}
 		b.WriteByte('\n')
 		for _, x := range r.Banks {

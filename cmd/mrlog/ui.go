@@ -21,7 +21,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -121,7 +124,7 @@ func (e *env) report(err error) int {
 		fmt.Fprintf(e.stderr, "%s\n", line)
 		return code
 	}
-	e.say("error: %s", text)
+	e.say("error: %s", strings.ReplaceAll(text, "\n", "; ")) // joined errors
 	if hint != "" {
 		e.say("hint: %s", hint)
 	}
@@ -130,11 +133,41 @@ func (e *env) report(err error) int {
 
 func (e *env) warn(format string, args ...any) { e.say("warning: "+format, args...) }
 
-// say prints a line, or several, to standard error.
+// say prints one line to standard error, whatever is in it: file names and
+// what stands in logs may hold anything.
 func (e *env) say(format string, args ...any) {
-	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
-		fmt.Fprintf(e.stderr, "mrlog: %s\n", line)
+	fmt.Fprintf(e.stderr, "mrlog: %s\n", oneLine(fmt.Sprintf(format, args...)))
+}
+
+// oneLine gives text as a line that can move no cursor.
+func oneLine(text string) string {
+	if strings.IndexFunc(text, hidden) < 0 && utf8.ValidString(text) {
+		return text
 	}
+	var b strings.Builder
+	for i, r := range text {
+		switch _, n := utf8.DecodeRuneInString(text[i:]); {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case hidden(r):
+			quoted := strconv.QuoteRuneToASCII(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// hidden reports whether a character shows as anything but itself.
+func hidden(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
+
+// count gives "1 record", "2 records".
+func count[N int | int64 | uint64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // printJSON prints a value as the answer of a verb.

@@ -13,7 +13,6 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
-	"mrlog.dev/internal/term"
 	"mrlog.dev/verify"
 )
 
@@ -38,7 +37,7 @@ Registers without an expected value are listed as unchecked.`,
 			return runVerify(cmd.Context(), e, &s, expect, args)
 		},
 	}
-	cmd.Flags().StringArrayVar(&expect, "expect", nil, "trusted value of a register, as REGISTER[:ALG]=HEX; repeatable")
+	cmd.Flags().StringArrayVar(&expect, "expect", nil, "trusted value of a register, as `REGISTER[:ALG]=HEX`; repeatable")
 	s.flags(cmd)
 	return cmd
 }
@@ -239,9 +238,9 @@ func verifyOutputOf(r *verify.Report) verifyOutput {
 func (e *env) printReport(r *verify.Report) error {
 	var b strings.Builder
 	if r.OK() {
-		fmt.Fprintf(&b, "verified: %d records\n", r.Records)
+		fmt.Fprintf(&b, "verified: %s\n", count(r.Records, "record"))
 	} else {
-		fmt.Fprintf(&b, "NOT VERIFIED: %d records\n", r.Records)
+		fmt.Fprintf(&b, "NOT VERIFIED: %s\n", count(r.Records, "record"))
 	}
 	width, states := 0, 0
 	for _, x := range r.Registers {
@@ -249,7 +248,7 @@ func (e *env) printReport(r *verify.Report) error {
 		states = max(states, len(x.State.String()))
 	}
 	for _, x := range r.Registers {
-		fmt.Fprintf(&b, "  %-*s  %-*s  %x  %d records: %s\n", width, bankName(x), states, x.State, x.Value, x.Records, contents(x))
+		fmt.Fprintf(&b, "  %-*s  %-*s  %x  %s%s\n", width, bankName(x), states, x.State, x.Value, count(x.Records, "record"), contents(x))
 		if x.State != verify.Unchecked && x.State != verify.Verified {
 			fmt.Fprintf(&b, "  %-*s  %s\n", width, "", stateReason(x))
 		}
@@ -282,9 +281,9 @@ func contents(x verify.Register) string {
 		}
 	}
 	if parts == nil {
-		return "none"
+		return ""
 	}
-	return strings.Join(parts, ", ")
+	return ": " + strings.Join(parts, ", ")
 }
 
 // stateReason explains a state that is not a yes.
@@ -313,13 +312,13 @@ func stateReason(x verify.Register) string {
 
 func findingText(f verify.Finding) string {
 	if f.Whole {
-		return f.Log + ": " + f.Text
+		return oneLine(f.Log + ": " + f.Text)
 	}
 	place := fmt.Sprintf("offset %d", f.Span.Offset)
 	if f.Span.Line > 0 {
 		place = fmt.Sprintf("line %d", f.Span.Line)
 	}
-	return fmt.Sprintf("%s: record %d (%s, %s): %s", f.Log, f.Number, f.Register, place, term.Printable(f.Text))
+	return oneLine(fmt.Sprintf("%s: record %d (%s, %s): %s", f.Log, f.Number, f.Register, place, f.Text))
 }
 
 // firstReason is the verdict's "because", in short: the report says more.

@@ -27,7 +27,7 @@ func newVersion(e *env) *cobra.Command {
 		Use:     "version",
 		Short:   "print what was built, from what",
 		Example: "  mrlog version --json",
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
 			if e.json {

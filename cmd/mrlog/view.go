@@ -79,10 +79,10 @@ func (v *tableView) end(banks []mrlog.Bank, records uint64) error {
 		if b.Unexplained {
 			from = " from a start that nothing here explains"
 		}
-		fmt.Fprintf(v.out, "%s:%s after %d records%s\n  %x\n", b.Register, b.Alg, b.Records, from, b.Value)
+		fmt.Fprintf(v.out, "%s:%s after %s%s\n  %x\n", b.Register, b.Alg, count(b.Records, "record"), from, b.Value)
 	}
 	if len(banks) == 0 {
-		fmt.Fprintf(v.out, "%d records, none extended\n", records)
+		fmt.Fprintf(v.out, "%s, none extended\n", count(records, "record"))
 	}
 	return nil
 }
