@@ -44,6 +44,9 @@ func Detect(start []byte) (string, error) {
 	}
 	switch len(fits) {
 	case 0:
+		if isLine(start) {
+			return NELR, nil // without INIT: its reader says so, with the line
+		}
 		return "", fmt.Errorf("%w: it begins with %s", ErrFormat, preview(start))
 	case 1:
 		return fits[0], nil
@@ -106,21 +109,21 @@ func isJSON(p []byte) bool {
 	return len(t) > 0 && (t[0] == '[' || t[0] == '{')
 }
 
-// isNative: the first line that is not empty is a comment or INIT, or at least
-// text, whose missing INIT the reader reports with its line.
+// isNative: the first line that is not empty is a comment or INIT, perhaps cut
+// short.
 func isNative(p []byte) bool {
 	t := bytes.TrimLeft(p, "\n")
-	switch {
-	case len(t) == 0:
-		return true
-	case t[0] == '#':
+	if len(t) == 0 || t[0] == '#' {
 		return true
 	}
 	line, _, _ := bytes.Cut(t, []byte{'\n'})
-	if mrlog.IsInit(line) || bytes.HasPrefix([]byte("INIT "), line) {
-		return true
-	}
-	return !isJSON(p) && !isSeq(p) && isText(line)
+	return mrlog.IsInit(line) || bytes.HasPrefix([]byte("INIT "), line)
+}
+
+// isLine: the first line that is not empty is at least text.
+func isLine(p []byte) bool {
+	line, _, _ := bytes.Cut(bytes.TrimLeft(p, "\n"), []byte{'\n'})
+	return isText(line)
 }
 
 // isText reports whether p has no control characters but tab and carriage
