@@ -492,3 +492,46 @@ func TestCarryContents(t *testing.T) {
 		}
 	}
 }
+
+// TestReadErrorAnywhere: an error of the source comes out as it is, even one
+// that wraps io.EOF, at whatever byte of whatever form; it never makes a
+// malformed log, or a shorter one.
+func TestReadErrorAnywhere(t *testing.T) {
+	fault := fmt.Errorf("disk: %w", io.EOF)
+	for _, to := range targets() {
+		log, _, err := copyTo([]byte(sample), to, convert.Source{}, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range len(log) + 1 {
+			r, err := convert.Open(io.MultiReader(bytes.NewReader(log[:n]), iotest.ErrReader(fault)), convert.Source{Format: to.Format})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = readAll(r); !errors.Is(err, fault) {
+				t.Fatalf("%s, source fails after %d bytes: %v", name(to), n, err)
+			}
+		}
+	}
+}
+
+// TestEmpty: an empty log goes through the forms that have a mark of their own
+// for it.
+func TestEmpty(t *testing.T) {
+	for _, in := range []string{"[]", "\x80", "\x9f\xff", ` {"log":[]}`} {
+		for _, to := range targets() {
+			out, _, err := copyTo([]byte(in), to, convert.Source{}, 2)
+			switch {
+			case to.Format == convert.NELR || to.NeedsReplay():
+				wantCarry(t, err, "") // without INIT, or without a value
+			case err != nil:
+				t.Errorf("%q to %s: %v", in, name(to), err)
+			case len(out) == 0: // an empty file, of no form
+			default:
+				if records, err := open(out); err != nil || len(records) != 0 {
+					t.Errorf("%q as %s, %q: %d records, %v", in, name(to), out, len(records), err)
+				}
+			}
+		}
+	}
+}

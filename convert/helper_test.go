@@ -214,6 +214,8 @@ func (n native) refusal(t convert.Target) string {
 	switch t.Format {
 	case convert.CELJSON, convert.CELSeq:
 		switch {
+		case n.bad >= 0 && t.Dialect == "envelope" && len(n.start) > 1:
+			return ": " // either may be said
 		case n.bad >= 0:
 			return fmt.Sprintf("line %d", n.at[n.bad])
 		case t.Dialect == "envelope" && len(n.start) > 1:
