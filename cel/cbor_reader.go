@@ -89,8 +89,11 @@ func (c *CBORReader) Read(b *mrlog.Batch) error {
 			buf, err = c.src.more(b, buf)
 		}
 		switch {
-		case err == io.EOF && (len(buf) > n || !c.mayEnd()):
+		case err == io.EOF && len(buf) > n:
 			c.err = c.fault(c.src.base+int64(len(buf)), errCut)
+			return c.err
+		case err == io.EOF && !c.mayEnd():
+			c.err = c.fault(c.src.base+int64(len(buf)), errCutArray)
 			return c.err
 		case err == io.EOF && c.header.Dialect == "":
 			c.header.Dialect = dialectSequence
@@ -105,6 +108,8 @@ func (c *CBORReader) Read(b *mrlog.Batch) error {
 	}
 	return nil
 }
+
+var errCutArray = fmt.Errorf("the log ends before its array does: %w", io.ErrUnexpectedEOF)
 
 // mayEnd reports whether the log may end where a record or a break begins.
 func (c *CBORReader) mayEnd() bool {
