@@ -223,13 +223,6 @@ func carry(t convert.Target, records []mrlog.Record) (out []byte, carried []mrlo
 			if err := replay.Extend(records[i : i+1]); err != nil {
 				return nil, nil, err
 			}
-		case t.Format == convert.NELR:
-			// The rest of a native log would not be what it was.
-			var c *mrlog.CarryError
-			if !errors.As(err, &c) {
-				return nil, nil, err
-			}
-			return buf.Bytes(), carried, nil
 		default:
 			var c *mrlog.CarryError
 			if !errors.As(err, &c) {
@@ -240,7 +233,9 @@ func carry(t convert.Target, records []mrlog.Record) (out []byte, carried []mrlo
 	if len(replay.Banks()) != 1 && t.NeedsReplay() {
 		return nil, nil, nil
 	}
-	err = w.Close()
+	if err = w.Close(); t.Format == convert.NELR && len(carried) == 0 {
+		err = nil // without INIT there is no native log
+	}
 	return buf.Bytes(), carried, err
 }
 
