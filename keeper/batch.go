@@ -46,6 +46,9 @@ func (c *call) answer(err error) {
 // submit meanwhile. Whoever gets the turn writes for all that wait; with
 // nobody else there, that is the caller itself, at once.
 func (b *book) submit(ctx context.Context, items []item) ([]Receipt, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%s: %w", b.desc.Name, context.Cause(ctx))
+	}
 	c := &call{items: items, deadline: time.Now().Add(b.k.timeout), done: make(chan struct{})}
 	b.mu.Lock()
 	b.queue = append(b.queue, c)

@@ -43,7 +43,7 @@ const chunk = 128 << 10
 // last complete line that line accepted; a line longer than nelr.MaxLine ends
 // it with an error that wraps mrlog.ErrLimit.
 func eachLine(log io.ReaderAt, from, to int64, line func([]byte) bool) (int64, error) {
-	buf := make([]byte, 0, chunk)
+	buf := make([]byte, 0, max(0, min(chunk, to-from)))
 	at := from // offset of buf's first byte
 	for {
 		n := int(min(int64(cap(buf)-len(buf)), to-at-int64(len(buf))))
