@@ -15,8 +15,8 @@ import (
 // Writer writes records back as the lines of a native log. Only what was such
 // a log can become one: the records of one register, in order and numbered
 // from 0, the first of them INIT, each with exactly the digests that its line
-// gives. Anything else is a [mrlog.CarryError], because a native log has no
-// place for it.
+// gives. Anything else is a [*mrlog.CarryError], because a native log has no
+// place for it. After a CarryError the writer may go on with other records.
 //
 // A register other than [DefaultRegister] is written as a hint before INIT.
 type Writer struct {
@@ -42,11 +42,7 @@ func (w *Writer) Write(records []mrlog.Record) error {
 			return w.err
 		}
 		if what := w.refuse(&records[i]); what != "" {
-			w.flush()
-			if w.err == nil {
-				w.err = &mrlog.CarryError{Format: Format, Record: int64(w.number), Span: records[i].Span, What: what}
-			}
-			return w.err
+			return &mrlog.CarryError{Format: Format, Record: int64(w.number), Span: records[i].Span, What: what}
 		}
 		w.buf = append(w.buf, records[i].Content...)
 		w.buf = append(w.buf, '\n')

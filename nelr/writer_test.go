@@ -80,24 +80,39 @@ func TestWriterRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			good := make([]mrlog.Record, len(records))
+			for i := range records {
+				good[i] = records[i].Clone()
+			}
 			tt.edit(&records[tt.at])
 			span := records[tt.at].Span
+
+			// Nothing of the record is written, all that came before is.
 			var out bytes.Buffer
 			w := nelr.NewWriter(&out)
-			err = w.Write(records)
-			var refused *mrlog.CarryError
-			if !errors.As(err, &refused) || !strings.Contains(refused.What, tt.want) || refused.Record != int64(tt.at) || refused.Span != span || refused.Format != nelr.Format {
-				t.Errorf("%v, want record %d: %s", err, tt.at, tt.want)
+			refuses := func() {
+				t.Helper()
+				err := w.Write(records)
+				var refused *mrlog.CarryError
+				if !errors.As(err, &refused) || !strings.Contains(refused.What, tt.want) || refused.Record != int64(tt.at) || refused.Span != span || refused.Format != nelr.Format {
+					t.Errorf("%v, want record %d: %s", err, tt.at, tt.want)
+				}
 			}
-			if again := w.Write(records[:1]); again != err {
-				t.Errorf("then %v", again)
+			refuses()
+			if err := w.Close(); (err == nil) != (tt.at > 0) {
+				t.Errorf("Close: %v", err)
 			}
-			if closed := w.Close(); closed != err {
-				t.Errorf("Close: %v", closed)
-			}
-			// What came before is there, and nothing else.
-			if want := string(log[:span.Offset]); out.String() != want {
+			if want := log[:span.Offset]; out.String() != want {
 				t.Errorf("wrote %q, want %q", out.String(), want)
+			}
+
+			// A refusal leaves the writer as it was: what can be carried
+			// still can.
+			out.Reset()
+			w = nelr.NewWriter(&out)
+			refuses()
+			if err := errors.Join(w.Write(good[tt.at:]), w.Close()); err != nil || out.String() != log {
+				t.Errorf("went on: %v, wrote %q", err, out.String())
 			}
 		})
 	}
