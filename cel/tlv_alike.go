@@ -4,6 +4,7 @@
 package cel
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"mrlog.dev"
@@ -16,15 +17,19 @@ import (
 // come. What does not look alike is read field by field.
 type tlvLast struct {
 	tlvFrame
-	ok        bool
-	register  mrlog.Register
-	place     uint64 // the index, as it stands
-	indexType byte
-	alg       mrlog.Alg // of the only digest
-	typ       byte      // of the content
-	fits      dialects  // of the widths, but for Minimal
-	minimal   bool      // the index is in the fewest bytes
+	ok       bool
+	register mrlog.Register
+	fixed    [fixedTLV]byte // from the index to the head of the only digest
+	fixedLen int
+	alg      mrlog.Alg // of the digest
+	typ      byte      // of the content
+	fits     dialects  // of the widths, but for Minimal
+	minimal  bool      // the index is in the fewest bytes
 }
+
+// fixedTLV is the size of the longest index, of eight bytes, and of the heads
+// after it.
+const fixedTLV = 3*tlvHead + 8
 
 // remember keeps what a record looks like, if it is of the plain kind: one
 // digest of a known algorithm and a content without fields.
@@ -34,18 +39,17 @@ func (t *TLVReader) remember(p []byte, f tlvFrame, r *mrlog.Record, fits dialect
 		t.last.ok = false
 		return
 	}
-	place := loadInt(p[f.index+tlvHead : f.digests])
+	place := p[f.index+tlvHead : f.digests]
 	t.last = tlvLast{
-		tlvFrame:  f,
-		ok:        len(r.Digests) == 1 && r.Digests[0].Alg.Size() != 0 && len(r.Content) <= MaxContent,
-		register:  r.Register,
-		place:     place,
-		indexType: p[f.index],
-		alg:       r.Digests[0].Alg,
-		typ:       byte(r.Type),
-		fits:      fits &^ inMinimal,
-		minimal:   int(f.indexLen) == minimalLen(place),
+		tlvFrame: f,
+		ok:       len(r.Digests) == 1 && r.Digests[0].Alg.Size() != 0 && len(r.Content) <= MaxContent,
+		register: r.Register,
+		alg:      r.Digests[0].Alg,
+		typ:      byte(r.Type),
+		fits:     fits &^ inMinimal,
+		minimal:  len(place) == minimalLen(loadInt(place)),
 	}
+	t.last.fixedLen = copy(t.last.fixed[:], p[f.index:f.digests+2*tlvHead])
 }
 
 // alike adds the records that p begins with to b, as long as they look like the
@@ -55,19 +59,16 @@ func (t *TLVReader) alike(b *mrlog.Batch, p []byte, base int64) int {
 	if !t.last.ok || t.fits == 0 {
 		return 0
 	}
-	f, seen, sums := t.last, t.fits, t.sums
+	f, seen, sums := &t.last, t.fits, t.sums
+	fixed := f.fixed[:f.fixedLen]
 	n := 0
 	for len(b.Records) < mrlog.BatchRecords {
 		q := p[n:]
 		if len(q) < f.content+tlvHead {
 			break
 		}
-		digests := q[f.digests:f.content]
-		if q[0] != fieldNumber || binary.BigEndian.Uint32(q[1:]) != f.numberLen ||
-			q[f.index] != f.indexType || binary.BigEndian.Uint32(q[f.index+1:]) != f.indexLen ||
-			digests[0] != fieldDigests || binary.BigEndian.Uint32(digests[1:]) != f.digestsLen ||
-			digests[tlvHead] != byte(f.alg) || binary.BigEndian.Uint32(digests[tlvHead+1:]) != f.digestsLen-tlvHead ||
-			q[f.content] != f.typ {
+		if q[0] != fieldNumber || binary.BigEndian.Uint32(q[1:]) != f.numberLen || q[f.content] != f.typ ||
+			!bytes.Equal(q[f.index:f.index+len(fixed)], fixed) {
 			break
 		}
 		contentLen := binary.BigEndian.Uint32(q[f.content+1:])
@@ -80,13 +81,13 @@ func (t *TLVReader) alike(b *mrlog.Batch, p []byte, base int64) int {
 		if f.minimal && int(f.numberLen) == minimalLen(number) {
 			fits |= inMinimal
 		}
-		if loadInt(q[f.index+tlvHead:f.digests]) != f.place || seen&fits != seen {
+		if seen&fits != seen {
 			break
 		}
 		if len(sums) == 0 {
 			sums = b.NewDigests(digestRun)
 		}
-		sums[0].Alg, sums[0].Sum = f.alg, digests[2*tlvHead:len(digests):len(digests)]
+		sums[0].Alg, sums[0].Sum = f.alg, q[f.digests+2*tlvHead:f.content:f.content]
 
 		r := b.Add()
 		r.Number, r.HasNumber = number, true
