@@ -215,7 +215,7 @@ func (r *recorder) lines(ctx context.Context, src io.Reader) error {
 	}
 	for number, size := 1, 0; ; number++ {
 		line, err := readLine(in)
-		end := errors.Is(err, io.EOF)
+		end := err == io.EOF
 		if err != nil && !end {
 			return errors.Join(flush(), r.fail(number, err))
 		}

@@ -21,6 +21,10 @@ func newStatus(*env, *globals) *cobra.Command {
 	return elsewhere("status", "show device, registers and logs, and whether they agree")
 }
 
+func newRecover(*env, *globals) *cobra.Command {
+	return elsewhere("recover", "complete or take back what a crash has interrupted")
+}
+
 func elsewhere(verb, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb, Short: short, Example: "  mrlog " + verb, DisableFlagParsing: true,

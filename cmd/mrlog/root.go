@@ -83,7 +83,7 @@ step, and shows later that they agree.`,
 
 	root.AddCommand(
 		newExtend(e, &g), newShow(e), newConvert(e), newReplay(e), newVerify(e),
-		newStatus(e, &g), newVersion(e), newCompletion(e),
+		newStatus(e, &g), newRecover(e, &g), newVersion(e), newCompletion(e),
 	)
 	for _, c := range root.Commands() {
 		args := c.Args

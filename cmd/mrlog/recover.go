@@ -1,0 +1,139 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mrlog.dev"
+	"mrlog.dev/keeper"
+)
+
+func newRecover(e *env, g *globals) *cobra.Command {
+	var register string
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "complete or take back what a crash has interrupted",
+		Long: `recover brings each log and its register together after a crash: records that
+stand in the log and were not extended are extended, a torn last line is
+completed or cut off. Every extend does the same first; recover is for when no
+event is due, and for programs that append to a log themselves.
+
+It changes nothing where log and register agree, and nothing where they have
+diverged (exit 3).`,
+		Example: `  mrlog recover
+  mrlog recover --register rtmr3 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runRecover(cmd.Context(), e, g, register)
+		},
+	}
+	cmd.Flags().StringVar(&register, "register", "", "this register only (default: every one that has a log)")
+	return cmd
+}
+
+type recoverOutput struct {
+	Registers []recoverRegister `json:"registers"`
+}
+
+type recoverRegister struct {
+	Register  string `json:"register"`
+	Records   int64  `json:"records"`
+	Extended  int    `json:"extended"`
+	Cut       int64  `json:"cut"`
+	Completed bool   `json:"completed"`
+	SetAside  string `json:"set_aside,omitempty"`
+	Error     string `json:"error,omitempty"`
+}
+
+func runRecover(ctx context.Context, e *env, g *globals, register string) error {
+	d, err := g.openDevice(e, false)
+	if err != nil {
+		return err
+	}
+	k, err := keeper.Open(keeper.Options{State: g.stateFolder(e), Device: d})
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	var which []mrlog.Register
+	if register != "" {
+		reg, err := mrlog.ParseRegister(register)
+		if err != nil {
+			return usage("--register: %w", err)
+		}
+		which = []mrlog.Register{reg}
+	} else {
+		for _, r := range d.Registers() {
+			if r.NotExtendable == "" {
+				which = append(which, r.Name)
+			}
+		}
+	}
+	out := recoverOutput{Registers: []recoverRegister{}}
+	var failed error
+	for _, reg := range which {
+		o, err := k.Recover(ctx, reg)
+		if err == nil && o.Absent {
+			continue
+		}
+		r := recoverRegister{
+			Register: reg.String(), Records: o.Records, Extended: o.Extended, Cut: o.Cut, Completed: o.Completed, SetAside: o.SetAside,
+		}
+		if err != nil {
+			r.Error = err.Error()
+			if failed == nil {
+				failed = err
+			}
+		}
+		out.Registers = append(out.Registers, r)
+	}
+	if e.json {
+		err = e.printJSON(out)
+	} else {
+		err = e.printRecovered(&out)
+	}
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func (e *env) printRecovered(out *recoverOutput) error {
+	for _, r := range out.Registers {
+		var did []string
+		if r.Extended > 0 {
+			did = append(did, fmt.Sprintf("%d records extended that were not", r.Extended))
+		}
+		if r.Cut > 0 {
+			did = append(did, fmt.Sprintf("%d bytes of a torn line cut off", r.Cut))
+		}
+		if r.Completed {
+			did = append(did, "a torn line completed that had been extended")
+		}
+		if r.SetAside != "" {
+			did = append(did, "log of an earlier boot kept as "+r.SetAside)
+		}
+		switch {
+		case r.Error != "":
+			did = []string{"could not be recovered"}
+		case did == nil:
+			did = []string{"nothing to do"}
+		}
+		if _, err := fmt.Fprintf(e.stdout, "%s: %d records: %s\n", r.Register, r.Records, strings.Join(did, ", ")); err != nil {
+			return err
+		}
+	}
+	if len(out.Registers) == 0 {
+		_, err := fmt.Fprintln(e.stdout, "no log here")
+		return err
+	}
+	return nil
+}
