@@ -276,6 +276,9 @@ func (r *Replay) Banks() []Bank {
 	return out
 }
 
+// Len returns how many banks were named so far.
+func (r *Replay) Len() int { return len(r.banks) }
+
 // InitErrors returns the INIT records that were not used, the first
 // [MaxInitErrors] of them, and how many there were in all.
 func (r *Replay) InitErrors() ([]*InitError, int) { return r.initErrors, r.refused }

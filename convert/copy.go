@@ -127,6 +127,10 @@ func Copy(ctx context.Context, w io.Writer, t Target, r mrlog.Reader, o Options)
 			if err := replay.Extend(batch); err != nil {
 				return err
 			}
+			if replay.Len() > 1 { // before anything is written in vain
+				_, err := finalValue(replay)
+				return err
+			}
 		}
 		records += int64(len(batch))
 		if o.Progress != nil {
