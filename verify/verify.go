@@ -80,6 +80,8 @@ type Register struct {
 
 // Finding is one thing that is wrong with a log, apart from register values.
 type Finding struct {
+	// Whole: it is about the log, not one of its records.
+	Whole    bool
 	Log      string
 	Register mrlog.Register
 	Alg      mrlog.Alg // 0 where it concerns the whole record
