@@ -143,14 +143,14 @@ type Options struct {
 }
 
 // Check replays the logs together, in order, and compares. It returns a report
-// unless a log cannot be read: the error then is the reader's, a
-// *mrlog.SyntaxError for malformed input.
+// unless a log cannot be read: the error then names the log and wraps the
+// reader's, a *mrlog.SyntaxError for malformed input.
 func Check(ctx context.Context, logs []Log, o Options) (*Report, error) {
 	c := checker{expect: o.Expect}
 	for i, l := range logs {
 		_, l.derived = l.Reader.(mrlog.Hasher)
 		if err := c.log(ctx, i, l, o); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", l.Name, err)
 		}
 	}
 	return c.report(), nil

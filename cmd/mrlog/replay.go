@@ -145,6 +145,6 @@ func (e *env) warnSkipped(skipped map[mrlog.Alg]uint64) {
 	}
 	slices.Sort(algs)
 	for _, a := range algs {
-		e.warn("algorithm %s is not known: %d digests of it were not replayed", a, skipped[a])
+		e.warn("algorithm %s is not known; left out of the replay: %s", a, count(skipped[a], "digest"))
 	}
 }

@@ -128,13 +128,12 @@ func runVerify(ctx context.Context, e *env, s *source, expect, args []string) er
 		inputs = append(inputs, in)
 		logs = append(logs, verify.Log{Name: in.name, Reader: in.Reader})
 	}
-	at := 0
 	report, err := verify.Check(ctx, logs, verify.Options{
 		Expect: x, Procs: procs(),
-		Progress: func(log int, records, offset int64) { at = log; p.update(inputs[log], records, offset) },
+		Progress: func(log int, records, offset int64) { p.update(inputs[log], records, offset) },
 	})
 	if err != nil {
-		return inputs[at].at(err)
+		return err
 	}
 	p.done()
 	for _, in := range inputs {

@@ -58,7 +58,10 @@ func (v *tableView) record(s *shown) error {
 	}
 	digest, value := "-", "-"
 	if i := strongest(s.Digests); i >= 0 {
-		digest, value = short(s.Digests[i].Sum), short(s.values[i].Sum)
+		digest = short(s.Digests[i].Sum)
+		if s.values[i].Sum != nil {
+			value = short(s.values[i].Sum)
+		}
 	}
 	if s.NotExtended {
 		value = "not extended"
