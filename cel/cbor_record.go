@@ -88,7 +88,9 @@ func (c *CBORReader) record(b *mrlog.Batch, p []byte, base int64) (int, error) {
 			v.Register.Space = v.space
 			v.loose = v.loose || plainIndex(&v.Record)
 		}
-		c.header.SpaceAssumed = c.header.SpaceAssumed || assumed
+		if c.records == 0 {
+			c.header.SpaceAssumed = assumed
+		}
 	}
 	if v.Type == mrlog.TypeCEL && v.Form == mrlog.FormTLV {
 		v.Content = b.Copy(v.Content)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync/atomic"
 
 	"mrlog.dev"
 )
@@ -80,7 +81,16 @@ type TLVReader struct {
 	last      tlvLast
 	sums      []mrlog.Digest // of the batch, not handed out yet
 	scratch   []byte
+
+	// What Header says of the dialect, which later records can change while a
+	// consumer asks for it: fits, and the two marks.
+	seen atomic.Uint32
 }
+
+const (
+	hasSeen  = 1 << 30 // at least one record
+	hasMixed = 1 << 31 // mixed
+)
 
 // NewTLVReader returns a reader of the records of a log in TLV. It takes
 // integers of any width from one to eight bytes, register indexes of the types
@@ -91,8 +101,8 @@ type TLVReader struct {
 // belong to none of them, or "mixed" once a record differs from those before;
 // it is settled by the first record that only one dialect would write. A record
 // that the writer of the dialect would have written otherwise is marked
-// [mrlog.NoteNonCanonical]. Header.SpaceAssumed is set once the space of a
-// record was assumed, see [Options].
+// [mrlog.NoteNonCanonical]. Header.SpaceAssumed says whether the space of the
+// first record was assumed, see [Options].
 //
 // An empty input is a log without records. Memory grows with the bytes that
 // arrive, whatever lengths they state, up to [MaxRecord]; a larger record is an
@@ -108,8 +118,18 @@ func NewTLVReader(r io.Reader, o Options) *TLVReader {
 	return t
 }
 
-// Header describes the log as far as it has been read.
-func (t *TLVReader) Header() mrlog.Header { return t.header }
+// Header describes the log as far as it has been read. It may be called during
+// any Read but the first.
+func (t *TLVReader) Header() mrlog.Header {
+	h := t.header
+	switch seen := t.seen.Load(); {
+	case seen&hasMixed != 0:
+		h.Dialect = dialectMixed
+	case seen != 0:
+		h.Dialect = dialects(seen &^ hasSeen).String()
+	}
+	return h
+}
 
 // Read implements [mrlog.Reader].
 func (t *TLVReader) Read(b *mrlog.Batch) error {
@@ -147,10 +167,11 @@ func (t *TLVReader) Read(b *mrlog.Batch) error {
 	if t.src.end(buf, n); len(b.Records) == 0 {
 		return t.err
 	}
-	t.header.Dialect = t.fits.String()
+	seen := uint32(t.fits) | hasSeen
 	if t.mixed {
-		t.header.Dialect = dialectMixed
+		seen |= hasMixed
 	}
+	t.seen.Store(seen)
 	return nil
 }
 
@@ -301,7 +322,9 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 	default:
 		var assumed bool
 		r.Register, assumed = t.opts.plain(uint32(place), r.Type)
-		t.header.SpaceAssumed = t.header.SpaceAssumed || assumed
+		if t.records == 0 {
+			t.header.SpaceAssumed = assumed
+		}
 	}
 	if t.records == 0 {
 		t.header.Space = r.Register.Space
