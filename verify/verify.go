@@ -144,8 +144,12 @@ type Options struct {
 
 // Check replays the logs together, in order, and compares. It returns a report
 // unless a log cannot be read: the error then names the log and wraps the
-// reader's, a *mrlog.SyntaxError for malformed input.
+// reader's, a *mrlog.SyntaxError for malformed input. Expectations that cannot
+// be judged, or contradict each other, are an error before anything is read.
 func Check(ctx context.Context, logs []Log, o Options) (*Report, error) {
+	if err := checkExpectations(o.Expect); err != nil {
+		return nil, err
+	}
 	c := checker{expect: o.Expect}
 	for i, l := range logs {
 		_, l.derived = l.Reader.(mrlog.Hasher)
@@ -156,6 +160,25 @@ func Check(ctx context.Context, logs []Log, o Options) (*Report, error) {
 	return c.report(), nil
 }
 
+// checkExpectations refuses what would otherwise be left out without a word: a
+// report has one expected value for a bank.
+func checkExpectations(expect []Expectation) error {
+	for i, e := range expect {
+		switch size := e.Alg.Size(); {
+		case size == 0:
+			return fmt.Errorf("expected value of %s: algorithm %s is not known", e.Register, e.Alg)
+		case len(e.Value) != size:
+			return fmt.Errorf("expected value of %s: %s value of %d bytes: %w", e.Register, e.Alg, len(e.Value), mrlog.ErrSize)
+		}
+		for _, o := range expect[:i] {
+			if o.Register == e.Register && o.Alg == e.Alg && !bytes.Equal(o.Value, e.Value) {
+				return fmt.Errorf("two values are expected of %s:%s", e.Register, e.Alg)
+			}
+		}
+	}
+	return nil
+}
+
 // checker gathers a report while the logs go by.
 type checker struct {
 	expect []Expectation
@@ -164,6 +187,19 @@ type checker struct {
 	rep    Report
 	banks  []*tally
 	inits  int // refused INIT records taken into the report
+
+	// Registers of which a value is expected and that were extended in a
+	// bank that cannot be replayed.
+	foreigns map[mrlog.Register]bool
+}
+
+func (c *checker) foreign(reg mrlog.Register) {
+	if !c.foreigns[reg] && slices.ContainsFunc(c.expect, func(e Expectation) bool { return e.Register == reg }) {
+		if c.foreigns == nil {
+			c.foreigns = make(map[mrlog.Register]bool)
+		}
+		c.foreigns[reg] = true
+	}
 }
 
 // tally is what is known of a bank besides its replay.
@@ -264,6 +300,7 @@ func (c *checker) record(l Log, number int64, one []mrlog.Record) error {
 	}
 	for _, d := range rec.Digests {
 		if d.Alg.Size() == 0 {
+			c.foreign(rec.Register)
 			continue
 		}
 		t := c.tally(rec.Register, d.Alg)
@@ -321,7 +358,7 @@ func (c *checker) report() *Report {
 		if e.Register.ResetsTo(e.Alg, e.Value) {
 			b.Value, b.Start = e.Value, e.Value
 		}
-		if !slices.ContainsFunc(c.rep.Registers, func(r Register) bool { return r.Register == e.Register && r.Records > 0 }) {
+		if !c.foreigns[e.Register] && !slices.ContainsFunc(c.rep.Registers, func(r Register) bool { return r.Register == e.Register && r.Records > 0 }) {
 			state = judge(b, e.Value)
 		}
 		c.rep.Registers = append(c.rep.Registers, Register{Bank: b, Expected: e.Value, State: state, Prefix: -1})
