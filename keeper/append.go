@@ -81,9 +81,6 @@ func (b *book) commit(t *batch) (kept int, err error) {
 			}
 			if n < len(t.digests) {
 				kept = t.starts[n]
-				if n == 0 && kept == 0 {
-					ahead, due = 0, false // take the hint back, too
-				}
 				if err := b.cut(size + int64(ahead+kept)); err != nil {
 					return 0, b.failed(ErrUnknown, "extend", errors.Join(xerr, fmt.Errorf("cutting the record off: %w", err)))
 				}

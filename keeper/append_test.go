@@ -485,3 +485,62 @@ func TestLongLived(t *testing.T) {
 	r.append(other, "d")
 	r.wantEvents("a", "b", "c", "d")
 }
+
+// TestOnceWithARefusedRecord: two callers submit one record, one of them only
+// once, and the device refuses it.
+func TestOnceWithARefusedRecord(t *testing.T) {
+	r := newRig(t)
+	f := new(faults)
+	k := r.open(f)
+	r.append(k, "z")
+	inExtend, goOn := make(chan bool), make(chan bool)
+	extends := 0
+	f.at = func(_ int, s string) fate {
+		if s != "extend 1" {
+			return pass
+		}
+		if extends++; extends > 1 {
+			return failBefore
+		}
+		inExtend <- true
+		<-goOn
+		return pass
+	}
+	answers := make(chan error, 3)
+	submit := func(e Event) {
+		_, err := k.Append(context.Background(), r.reg, []Event{e})
+		answers <- err
+	}
+	go submit(ev("first"))
+	<-inExtend
+	queued := func(n int) {
+		for b := k.books[r.reg]; ; time.Sleep(time.Millisecond) {
+			b.mu.Lock()
+			got := len(b.queue)
+			b.mu.Unlock()
+			if got == n {
+				return
+			}
+		}
+	}
+	go submit(ev("x"))
+	queued(1)
+	once := ev("x")
+	once.Once = true
+	go submit(once)
+	queued(2)
+	goOn <- true
+	refused := 0
+	for range 3 {
+		if err := <-answers; errors.Is(err, ErrRefused) {
+			refused++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if refused != 2 {
+		t.Errorf("%d callers were told refused, want 2", refused)
+	}
+	f.at = nil
+	r.wantEvents("z", "first")
+}

@@ -128,18 +128,30 @@ type Reason string
 
 // The reasons.
 const (
-	LogGone      Reason = "the log is gone"                                               // deleted, moved away, or replaced by another
-	LogUnopened  Reason = "the log does not begin with INIT"                              // emptied, or not a log
-	SecondInit   Reason = "the log has a second INIT"                                     //
-	OtherBanks   Reason = "the register's active banks are not those of INIT"             //
-	BanksApart   Reason = "the register's banks match different prefixes of the log"      // one was extended alone
-	WasReset     Reason = "the register was reset during this boot"                       //
-	LongTail     Reason = "more records follow the register's value than a keeper writes" // planted
-	ForeignTail  Reason = "a record that was not extended is none that a keeper writes"   // planted
-	NoPrefix     Reason = "no prefix of the log gives the register's value"               // altered, or extended past the log
-	LogAltered   Reason = "the log was changed before the last record known to agree"     // seen by a keeper that knew it before
-	PastLog      Reason = "the register was extended without the log"                     // likewise
-	Unreplayable Reason = "the log cannot be replayed"                                    // a line above the limit
+	// LogGone: deleted, moved away, or replaced by another file.
+	LogGone Reason = "the log is gone"
+	// LogUnopened: emptied, or not a log at all.
+	LogUnopened Reason = "the log does not begin with INIT"
+	// Unreplayable: it has a line above the limit.
+	Unreplayable Reason = "the log cannot be replayed"
+	// SecondInit: no reader accepts such a log.
+	SecondInit Reason = "the log has a second INIT"
+	// OtherBanks: a bank was activated or deactivated.
+	OtherBanks Reason = "the register's active banks are not those of INIT"
+	// BanksApart: one bank was extended alone.
+	BanksApart Reason = "the register's banks match different prefixes of the log"
+	// WasReset: by whoever can reset the register, PCR 16 and 23 say.
+	WasReset Reason = "the register was reset during this boot"
+	// LongTail: planted, not left by a crash.
+	LongTail Reason = "more records follow the register's value than a keeper writes at once"
+	// ForeignTail: likewise.
+	ForeignTail Reason = "a record that was not extended is none that a keeper writes"
+	// NoPrefix: someone extended past the log, or changed it.
+	NoPrefix Reason = "no prefix of the log gives the register's value"
+	// LogAltered: seen by a keeper that knew the log before.
+	LogAltered Reason = "the log was changed before the last record known to agree"
+	// PastLog: likewise; the log is as it was.
+	PastLog Reason = "the register was extended without the log"
 )
 
 // BankDifference is a bank with the value that the whole log gives and the one

@@ -220,6 +220,12 @@ func TestTrace(t *testing.T) {
 	want("read", "mark true", "write", "size", "sync", "extend 3", "mark false")
 	k.Comment(context.Background(), r.reg, "x")
 	want("read", "mark true", "write", "size", "sync", "mark false")
+	once := ev("a")
+	once.Once = true
+	if _, err := k.Append(context.Background(), r.reg, []Event{once}); err != nil {
+		t.Error(err)
+	}
+	want("read")
 	leave(r, line("left")+"\ntorn")
 	r.append(k, "e")
 	want("read", "cut", "sync", "mark true", "sync", "extend 1", "mark false",
@@ -234,6 +240,19 @@ func TestTrace(t *testing.T) {
 		t.Errorf("a refused extend: %v", err)
 	}
 	want("read", "mark true", "write", "size", "sync", "extend 1", "read", "cut", "sync", "mark false")
+	f.at = func(n int, step string) fate {
+		if step == "sync" && n == 4 {
+			return failBefore
+		}
+		return pass
+	}
+	if _, err := k.Append(context.Background(), r.reg, []Event{ev("g")}); !errors.Is(err, ErrRefused) {
+		t.Errorf("a failed sync: %v", err)
+	}
+	want("read", "mark true", "write", "size", "sync", "cut", "sync", "mark false")
+	if k.books[r.reg].log != nil {
+		t.Error("the log is not opened again after a failed sync")
+	}
 	f.at = nil
 	k.Close()
 	r.m.reset()

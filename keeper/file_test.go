@@ -116,8 +116,8 @@ func TestUnderARunningWriter(t *testing.T) {
 					continue
 				default:
 					d := wantDiverged(t, err, want)
-					if want == PastLog && (d.Agree == nil || d.Agree.Record != 2) {
-						t.Errorf("last record known to agree: %+v, want 2", d.Agree)
+					if want == PastLog && (d.Agree == nil || *d.Agree != Place{Record: 2, Line: 5}) {
+						t.Errorf("last record known to agree: %+v, want 2 in line 5", d.Agree)
 					}
 					if s, err := k.Status(context.Background(), r.reg); err != nil || s.State != Diverged || !errors.Is(s.Err, ErrDiverged) {
 						if c.name != "folder deleted" {
@@ -206,7 +206,7 @@ func TestUnsafeFolders(t *testing.T) {
 	}
 }
 
-// TestUmask: the modes do not depend on it.
+// TestLeftoverOfACreator: one that died before its folder was in place.
 func TestLeftoverOfACreator(t *testing.T) {
 	r := newRig(t)
 	temp := filepath.Join(r.state, ".rtmr2.new")
@@ -257,7 +257,7 @@ func TestLockHeld(t *testing.T) {
 	r.wantEvents("a", "c", "d")
 }
 
-// TestReadOnlyState: nothing can be written, and nothing is extended.
+// TestFull: a log at its limit refuses whole calls and stays in step.
 func TestFull(t *testing.T) {
 	r := newRig(t)
 	k := r.open(nil, func(o *Options) { o.MaxLog = 400 })
@@ -279,7 +279,6 @@ func TestFull(t *testing.T) {
 	if got, err := k.Append(context.Background(), r.reg, []Event{once}); err != nil || !got[0].AlreadyThere {
 		t.Errorf("a record that is there, on a full log: %+v, %v", got, err)
 	}
-	// Two that do not fit together: neither is written.
 	r.wantEvents("a", exact)
 }
 
@@ -318,4 +317,26 @@ func TestFullDisk(t *testing.T) {
 	if string(r.m.value(r.reg)["sha384"]) != value {
 		t.Error("extended without a log")
 	}
+}
+
+// TestCreatorHoldsTheLock: nobody else may extend INIT.
+func TestCreatorHoldsTheLock(t *testing.T) {
+	r := newRig(t)
+	other := r.open(nil, func(o *Options) { o.LockTimeout = 10 * time.Millisecond })
+	asked := false
+	f := &faults{at: func(_ int, s string) fate {
+		if s == "sync state" { // the folder is in place
+			asked = true
+			if _, err := other.Append(context.Background(), r.reg, []Event{ev("b")}); !errors.Is(err, ErrLocked) {
+				t.Errorf("another writer got in before INIT was extended: %v", err)
+			}
+		}
+		return pass
+	}}
+	r.append(r.open(f), "a")
+	if !asked {
+		t.Error("the step did not occur")
+	}
+	r.append(other, "b")
+	r.wantEvents("a", "b")
 }

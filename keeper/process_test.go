@@ -169,7 +169,7 @@ func TestTwoProcesses(t *testing.T) {
 
 // TestKilled kills writers at random and looks at what they leave.
 func TestKilled(t *testing.T) {
-	rounds := 60
+	rounds := 40
 	if testing.Short() {
 		rounds = 10
 	}
