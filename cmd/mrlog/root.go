@@ -78,6 +78,7 @@ step, and shows later that they agree.`,
 		return &failure{code: exitUsage, err: err, hint: "see " + cmd.CommandPath() + " --help"}
 	})
 	root.SetUsageTemplate(usageTemplate)
+	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
 
