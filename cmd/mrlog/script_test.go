@@ -61,6 +61,8 @@ func peak() {
 //
 // These messages no script reaches, for the reason given:
 //
+//   - "event of N bytes is longer than a line may be": an argument cannot be
+//     so long, and from standard input such a line is not read to its end.
 //   - "extend works on Linux only" and its like: other systems.
 //   - "log is locked": needs ten seconds of waiting; package keeper tests it.
 //   - "outcome unknown", "refused", "keeper is closed", a short write, a log
@@ -102,6 +104,7 @@ func TestScript(t *testing.T) {
 			"repeat":   cmdRepeat,
 			"truncate": cmdTruncate,
 			"files":    cmdFiles,
+			"odd":      cmdOdd,
 		},
 	})
 }
@@ -288,6 +291,20 @@ func cmdFiles(ts *testscript.TestScript, neg bool, args []string) {
 	for _, e := range entries {
 		fmt.Fprintln(out, e.Name())
 	}
+}
+
+// cmdOdd: odd exits … is exits, where \n and \xNN in an argument are what they
+// are in Go.
+func cmdOdd(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 1 || args[0] != "exits" {
+		ts.Fatalf("usage: odd exits CODE PROGRAM ARG…")
+	}
+	for i, a := range args {
+		text, err := strconv.Unquote(`"` + a + `"`)
+		ts.Check(err)
+		args[i] = text
+	}
+	cmdExits(ts, neg, args[1:])
 }
 
 // TestScriptsCoverVerbs holds the scripts to the program: each verb and each
