@@ -76,7 +76,7 @@ func starts(t testing.TB) []struct{ what, start, want string } {
 		{"CBOR array, indefinite", unhex(t, "9f a5 00 00"), convert.CELCBOR},
 		{"CBOR sequence", unhex(t, "a5 00 00 01 04 03 81"), convert.CELCBOR},
 
-		// FORMATS.md section 10, trap a: the header of a TCG2 log is in
+		// The header of a TCG2 log is in
 		// little endian, and event type 3 stands where TLV has a length.
 		{"TCG2 header, register 0", unhex(t, "00000000 03000000"+zeros+"25000000") + "Spec ID Event03\x00", ""},
 		{"TCG2 header, register 1", unhex(t, "01000000 03000000"+zeros+"25000000") + "Spec ID Event03\x00", ""},

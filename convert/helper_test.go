@@ -153,11 +153,22 @@ func drawLine(t *rapid.T, valid bool) string {
 // registers that a native log may be of, one of each kind that some format
 // treats differently.
 var registers = []mrlog.Register{
-	{Space: mrlog.RTMR, Index: 2}, {Space: mrlog.RTMR, Index: 0}, {Space: mrlog.RTMR, Index: 3}, {Space: mrlog.RTMR, Index: 4},
-	{Space: mrlog.PCR, Index: 0}, {Space: mrlog.PCR, Index: 3}, {Space: mrlog.PCR, Index: 4}, {Space: mrlog.PCR, Index: 14},
-	{Space: mrlog.PCR, Index: 17}, {Space: mrlog.PCR, Index: 256}, {Space: mrlog.PCR, Index: mrlog.MaxIndex},
-	{Space: mrlog.CCMR, Index: 2}, {Space: mrlog.CCMR, Index: 4}, {Space: mrlog.CCMR, Index: 1000},
-	{Space: mrlog.NV, Index: 0x01d10200}, {Space: mrlog.NV, Index: 3},
+	{Space: mrlog.RTMR, Index: 2},
+	{Space: mrlog.RTMR, Index: 0},
+	{Space: mrlog.RTMR, Index: 3},
+	{Space: mrlog.RTMR, Index: 4},
+	{Space: mrlog.PCR, Index: 0},
+	{Space: mrlog.PCR, Index: 3},
+	{Space: mrlog.PCR, Index: 4},
+	{Space: mrlog.PCR, Index: 14},
+	{Space: mrlog.PCR, Index: 17},
+	{Space: mrlog.PCR, Index: 256},
+	{Space: mrlog.PCR, Index: mrlog.MaxIndex},
+	{Space: mrlog.CCMR, Index: 2},
+	{Space: mrlog.CCMR, Index: 4},
+	{Space: mrlog.CCMR, Index: 1000},
+	{Space: mrlog.NV, Index: 0x01d10200},
+	{Space: mrlog.NV, Index: 3},
 }
 
 // drawNative draws any native log that a reader takes.
