@@ -28,62 +28,96 @@ func TestUnderARunningWriter(t *testing.T) {
 		fresh  Reason // by a fresh one; "" if it sees nothing wrong
 		unsafe string // or: the reason why the log is not used
 	}{
-		{name: "deleted", reason: LogGone, fresh: LogGone,
-			change: func(t *testing.T, r *rig) { must(t, os.Remove(r.log())) }},
-		{name: "renamed", reason: LogGone, fresh: LogGone,
-			change: func(t *testing.T, r *rig) { must(t, os.Rename(r.log(), r.log()+".bak")) }},
+		{
+			name: "deleted", reason: LogGone, fresh: LogGone,
+			change: func(t *testing.T, r *rig) { must(t, os.Remove(r.log())) },
+		},
+		{
+			name: "renamed", reason: LogGone, fresh: LogGone,
+			change: func(t *testing.T, r *rig) { must(t, os.Rename(r.log(), r.log()+".bak")) },
+		},
 		{name: "folder deleted", reason: LogGone, // a fresh keeper begins a log: verification sees the start
 			change: func(t *testing.T, r *rig) { must(t, os.RemoveAll(r.dir())) }},
-		{name: "emptied", reason: LogUnopened, fresh: LogUnopened,
-			change: func(t *testing.T, r *rig) { must(t, os.Truncate(r.log(), 0)) }},
-		{name: "truncated", reason: LogAltered, fresh: NoPrefix,
+		{
+			name: "emptied", reason: LogUnopened, fresh: LogUnopened,
+			change: func(t *testing.T, r *rig) { must(t, os.Truncate(r.log(), 0)) },
+		},
+		{
+			name: "truncated", reason: LogAltered, fresh: NoPrefix,
 			change: func(t *testing.T, r *rig) {
 				st, err := os.Stat(r.log())
 				must(t, err)
 				must(t, os.Truncate(r.log(), st.Size()-int64(len(line("b"))+1)))
-			}},
-		{name: "altered", reason: LogAltered, fresh: NoPrefix,
-			change: func(t *testing.T, r *rig) { overwrite(t, r, line("a"), line("A")) }},
-		{name: "INIT altered", reason: LogAltered, fresh: NoPrefix,
-			change: func(t *testing.T, r *rig) { overwrite(t, r, "sha384/000", "sha384/001") }},
-		{name: "line inserted", reason: LogAltered, fresh: NoPrefix,
+			},
+		},
+		{
+			name: "altered", reason: LogAltered, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) { overwrite(t, r, line("a"), line("A")) },
+		},
+		{
+			name: "INIT altered", reason: LogAltered, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) { overwrite(t, r, "sha384/000", "sha384/001") },
+		},
+		{
+			name: "line inserted", reason: LogAltered, fresh: NoPrefix,
 			change: func(t *testing.T, r *rig) {
 				overwrite(t, r, line("a")+"\n"+line("b")+"\n", line("a")+"\n"+line("x")+"\n"+line("b")+"\n")
-			}},
-		{name: "replaced by a copy that was altered", reason: LogGone, fresh: NoPrefix,
+			},
+		},
+		{
+			name: "replaced by a copy that was altered", reason: LogGone, fresh: NoPrefix,
 			change: func(t *testing.T, r *rig) {
 				data, err := os.ReadFile(r.log())
 				must(t, err)
 				must(t, os.WriteFile(r.log()+".new", []byte(strings.ReplaceAll(string(data), line("a"), line("A"))), 0o600))
 				must(t, os.Rename(r.log()+".new", r.log()))
-			}},
-		{name: "register extended", reason: PastLog, fresh: NoPrefix,
-			change: func(t *testing.T, r *rig) { r.m.extend(r.reg, "stray") }},
-		{name: "register reset", reason: WasReset, fresh: WasReset,
-			change: func(t *testing.T, r *rig) { r.m.reset() }},
-		{name: "planted tail", reason: LongTail, fresh: LongTail,
-			change: func(t *testing.T, r *rig) { leave(r, strings.Repeat(line("planted")+"\n", MaxBatch+1)) }},
-		{name: "symbolic link", unsafe: "symbolic link",
+			},
+		},
+		{
+			name: "register extended", reason: PastLog, fresh: NoPrefix,
+			change: func(t *testing.T, r *rig) { r.m.extend(r.reg, "stray") },
+		},
+		{
+			name: "register reset", reason: WasReset, fresh: WasReset,
+			change: func(t *testing.T, r *rig) { r.m.reset() },
+		},
+		{
+			name: "planted tail", reason: LongTail, fresh: LongTail,
+			change: func(t *testing.T, r *rig) { leave(r, strings.Repeat(line("planted")+"\n", MaxBatch+1)) },
+		},
+		{
+			name: "symbolic link", unsafe: "symbolic link",
 			change: func(t *testing.T, r *rig) {
 				must(t, os.Rename(r.log(), r.log()+".real"))
 				must(t, os.Symlink("log.real", r.log()))
-			}},
-		{name: "hard link", unsafe: "2 links",
-			change: func(t *testing.T, r *rig) { must(t, os.Link(r.log(), filepath.Join(r.state, "other"))) }},
-		{name: "wrong mode", unsafe: "0644",
-			change: func(t *testing.T, r *rig) { must(t, os.Chmod(r.log(), 0o644)) }},
-		{name: "setuid", unsafe: "4600",
-			change: func(t *testing.T, r *rig) { must(t, unix.Chmod(r.log(), 0o4600)) }},
-		{name: "FIFO", unsafe: "not a regular file",
+			},
+		},
+		{
+			name: "hard link", unsafe: "2 links",
+			change: func(t *testing.T, r *rig) { must(t, os.Link(r.log(), filepath.Join(r.state, "other"))) },
+		},
+		{
+			name: "wrong mode", unsafe: "0644",
+			change: func(t *testing.T, r *rig) { must(t, os.Chmod(r.log(), 0o644)) },
+		},
+		{
+			name: "setuid", unsafe: "4600",
+			change: func(t *testing.T, r *rig) { must(t, unix.Chmod(r.log(), 0o4600)) },
+		},
+		{
+			name: "FIFO", unsafe: "not a regular file",
 			change: func(t *testing.T, r *rig) {
 				must(t, os.Remove(r.log()))
 				must(t, unix.Mkfifo(r.log(), 0o600))
-			}},
-		{name: "folder", unsafe: "not a regular file",
+			},
+		},
+		{
+			name: "folder", unsafe: "not a regular file",
 			change: func(t *testing.T, r *rig) {
 				must(t, os.Remove(r.log()))
 				must(t, os.Mkdir(r.log(), 0o700))
-			}},
+			},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t)

@@ -148,14 +148,6 @@ func (r *replay) extend(line []byte) {
 	r.records++
 }
 
-// at returns a copy of where the replay stands.
-func (r *replay) at() *agreement {
-	return &agreement{
-		place:  Place{Record: r.records - 1, Line: r.lines},
-		values: cloneDigests(r.values),
-	}
-}
-
 // agreement is a record after which log and register were seen to agree.
 type agreement struct {
 	place  Place

@@ -42,11 +42,7 @@ func TestConformance(t *testing.T) {
 		})
 	}
 	t.Run("tmpfs", func(t *testing.T) {
-		dir, err := os.MkdirTemp("/dev/shm", "mrlog-soft-")
-		if err != nil {
-			t.Skip("no /dev/shm: ", err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
+		dir := shm(t)
 		devicetest.Run(t, func(t *testing.T) device.Device {
 			sub, err := os.MkdirTemp(dir, "")
 			if err != nil {
@@ -59,6 +55,17 @@ func TestConformance(t *testing.T) {
 			return d
 		})
 	})
+}
+
+// shm returns a folder on tmpfs.
+func shm(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "mrlog-soft-")
+	if err != nil {
+		t.Skip("no tmpfs at /dev/shm: ", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 func value(t *testing.T, d *Device, reg mrlog.Register) mrlog.Digest {
@@ -144,7 +151,7 @@ func TestValuesOutliveTheDevice(t *testing.T) {
 // TestTornWrite cuts the last write short at every byte: the register then
 // has the value before it, and can be extended again.
 func TestTornWrite(t *testing.T) {
-	dir := t.TempDir()
+	dir := shm(t) // thousands of writes
 	d := open(t, dir, TDX)
 	path := filepath.Join(dir, "rtmr2")
 	for _, last := range []string{"a", "b"} { // once each slot
