@@ -30,12 +30,12 @@ It changes nothing where log and register agree, and nothing where they have
 diverged (exit 3).`,
 		Example: `  mrlog recover
   mrlog recover --register rtmr3 --json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runRecover(cmd.Context(), e, g, register)
 		},
 	}
-	cmd.Flags().StringVar(&register, "register", "", "this register only (default: every one that has a log)")
+	cmd.Flags().StringVar(&register, "register", "", "this `REGISTER` only (default: every one that has a log)")
 	return cmd
 }
 
@@ -110,10 +110,10 @@ func (e *env) printRecovered(out *recoverOutput) error {
 	for _, r := range out.Registers {
 		var did []string
 		if r.Extended > 0 {
-			did = append(did, fmt.Sprintf("%d records extended that were not", r.Extended))
+			did = append(did, count(r.Extended, "record")+" extended that had not been")
 		}
 		if r.Cut > 0 {
-			did = append(did, fmt.Sprintf("%d bytes of a torn line cut off", r.Cut))
+			did = append(did, count(r.Cut, "byte")+" of a torn line cut off")
 		}
 		if r.Completed {
 			did = append(did, "a torn line completed that had been extended")
@@ -127,7 +127,7 @@ func (e *env) printRecovered(out *recoverOutput) error {
 		case did == nil:
 			did = []string{"nothing to do"}
 		}
-		if _, err := fmt.Fprintf(e.stdout, "%s: %d records: %s\n", r.Register, r.Records, strings.Join(did, ", ")); err != nil {
+		if _, err := fmt.Fprintf(e.stdout, "%s: %s: %s\n", r.Register, count(r.Records, "record"), strings.Join(did, ", ")); err != nil {
 			return err
 		}
 	}
