@@ -53,14 +53,14 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	h, err := newHarness(ctx, o)
-	if err != nil {
-		return err
+	if err == nil {
+		defer h.close()
+		err = h.measure()
 	}
-	defer h.close()
-	if err := h.measure(); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("interrupted: %w", context.Cause(ctx))
-		}
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
+	if err != nil {
 		return err
 	}
 	switch {
