@@ -1,0 +1,12 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// recordingOutputs are what the verbs print that work on Linux only.
+func recordingOutputs() []any {
+	return []any{
+		receiptOutput{}, receiptBank{}, recoverOutput{}, recoverRegister{},
+		statusOutput{}, statusDevice{}, statusRegister{}, statusBank{},
+	}
+}
