@@ -165,7 +165,7 @@ func (b *book) lost(ctx context.Context, detail string) error {
 		Reason:   LogGone,
 		Detail:   detail,
 		Records:  b.known.records,
-		Remedy:   fmt.Sprintf("put the log back; if it is lost, begin a new one with mrlog log new --register %s", b.desc.Name),
+		Remedy:   "put the log back; if it is lost, " + moveAway(b.dir),
 	}
 	live, _ := b.live(ctx) // if it cannot be read, the log is no less gone
 	for _, bank := range b.desc.Banks {

@@ -8,6 +8,7 @@ package keeper
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -61,7 +62,13 @@ type FullError struct {
 
 // Error gives the sizes, and the way out.
 func (e *FullError) Error() string {
-	return fmt.Sprintf("%s: %v: %d bytes of at most %d, and %d more asked for; begin a new log with mrlog log new", e.Path, ErrFull, e.Size, e.Limit, e.Need)
+	return fmt.Sprintf("%s: %v: %d bytes of at most %d, and %d more asked for; %s", e.Path, ErrFull, e.Size, e.Limit, e.Need, moveAway(filepath.Dir(e.Path)))
+}
+
+// moveAway is how a person begins a new log in place of one that stays as it
+// is.
+func moveAway(folder string) string {
+	return fmt.Sprintf("move the folder %s away and keep it: the next event begins a new log at the register's present value", folder)
 }
 
 // Unwrap returns ErrFull.

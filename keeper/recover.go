@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"mrlog.dev"
 	"mrlog.dev/device"
@@ -208,7 +209,7 @@ func (s *survey) divergence(reason Reason, desc device.Register, path string, kn
 	if d.Agree != nil && d.Agree.Record < 0 {
 		d.Agree = nil
 	}
-	newLog := fmt.Sprintf("keep the log, and begin a new one with mrlog log new --register %s", desc.Name)
+	newLog := moveAway(filepath.Dir(path))
 	d.Remedy = "find out what extended the register or changed the log; then " + newLog
 	switch reason {
 	case Unreplayable, LogUnopened:

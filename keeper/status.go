@@ -120,7 +120,7 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 	case err == errLogGone:
 		d := &Divergence{
 			Register: s.Register, Path: s.Path, Reason: LogGone, Detail: err.Error(),
-			Remedy: fmt.Sprintf("put the log back; if it is lost, begin a new one with mrlog log new --register %s", s.Register),
+			Remedy: "put the log back; if it is lost, " + moveAway(b.dir),
 		}
 		for _, v := range live {
 			d.Banks = append(d.Banks, BankDifference{Alg: v.Alg, Found: v.Sum})
