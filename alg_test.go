@@ -99,8 +99,10 @@ func TestAlgNames(t *testing.T) {
 	if known := mrlog.Known(); len(known) != 8 || !slices.IsSorted(known) {
 		t.Errorf("known: %v", known)
 	}
-	for _, s := range []string{"", "sha2", "sha3", "sha3256", "sha 256", " sha256", "sha256 ", "sha256\x00", "md5", "sha999",
-		"sha384/256", "0x", "0x0", "0x0000", "0x00000b", "0xg", "12", "0x+b", "0x_b", "ſha256"} {
+	for _, s := range []string{
+		"", "sha2", "sha3", "sha3256", "sha 256", " sha256", "sha256 ", "sha256\x00", "md5", "sha999",
+		"sha384/256", "0x", "0x0", "0x0000", "0x00000b", "0xg", "12", "0x+b", "0x_b", "ſha256",
+	} {
 		if a, err := mrlog.ParseAlg(s); err == nil {
 			t.Errorf("ParseAlg(%q) = %v", s, a)
 		}
@@ -197,8 +199,10 @@ func TestDigest(t *testing.T) {
 			t.Errorf("%s: %s, %v", tt.in, d, err)
 		}
 	}
-	for _, bad := range []string{"", ":", "sha256", "sha256:", "sha256:" + sha[:62], "sha256:" + sha + "00", "sha256:" + sha[:63] + "g",
-		"sha256: " + sha, "sha999:" + sha, "sha256/" + sha, ":" + sha, "0x0044:0", "0x0044:" + strings.Repeat("ff", 129), "sha256:0x" + sha[:62]} {
+	for _, bad := range []string{
+		"", ":", "sha256", "sha256:", "sha256:" + sha[:62], "sha256:" + sha + "00", "sha256:" + sha[:63] + "g",
+		"sha256: " + sha, "sha999:" + sha, "sha256/" + sha, ":" + sha, "0x0044:0", "0x0044:" + strings.Repeat("ff", 129), "sha256:0x" + sha[:62],
+	} {
 		if d, err := mrlog.ParseDigest(bad); err == nil {
 			t.Errorf("ParseDigest(%q) = %v", bad, d)
 		}

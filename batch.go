@@ -13,6 +13,10 @@ const (
 	BatchBytes   = 64 << 10 // bytes of content and digests
 )
 
+// minArena is what a batch begins with. It doubles as batches fill: a short
+// input, hostile or not, costs little.
+const minArena = 4 << 10
+
 // Batch is a run of records together with the memory that they point into. A
 // caller owns its batches; a reader fills one. What was read into a batch
 // holds until the next read into it, whichever other batches are read
@@ -22,7 +26,8 @@ type Batch struct {
 	// Records of the last read, borrowed from the batch.
 	Records []Record
 
-	bytes   []byte   // arena for Alloc; len is what is used
+	bytes   []byte   // arena for Alloc; len is what of it is given out
+	used    int      // bytes given out since Reset, by all arenas
 	digests []Digest // arena for NewDigests
 }
 
@@ -32,13 +37,13 @@ type Batch struct {
 func (b *Batch) Reset() {
 	poison(b.bytes)
 	b.Records = b.Records[:0]
-	b.bytes = b.bytes[:0]
+	b.bytes, b.used = b.bytes[:0], 0
 	b.digests = b.digests[:0]
 }
 
 // Full reports whether a reader should end the batch here.
 func (b *Batch) Full() bool {
-	return len(b.Records) >= BatchRecords || len(b.bytes) >= BatchBytes
+	return len(b.Records) >= BatchRecords || b.used >= BatchBytes
 }
 
 // Add appends an empty record and returns it. The pointer holds until the next
@@ -61,8 +66,9 @@ func (b *Batch) Alloc(n int) []byte {
 	if cap(b.bytes)-len(b.bytes) < n {
 		// Earlier slices keep the old arena alive; the new one serves the
 		// rest of this batch and, being twice as large, all of later ones.
-		b.bytes = make([]byte, 0, max(n, BatchBytes, 2*cap(b.bytes)))
+		b.bytes = make([]byte, 0, max(n, minArena, 2*cap(b.bytes)))
 	}
+	b.used += n
 	l := len(b.bytes)
 	b.bytes = b.bytes[:l+n]
 	return b.bytes[l : l+n : l+n]
@@ -78,7 +84,7 @@ func (b *Batch) Copy(p []byte) []byte {
 // NewDigests returns n empty digests that live as long as the batch's records.
 func (b *Batch) NewDigests(n int) []Digest {
 	if cap(b.digests)-len(b.digests) < n {
-		b.digests = make([]Digest, 0, max(n, BatchRecords, 2*cap(b.digests)))
+		b.digests = make([]Digest, 0, max(n, 16, 2*cap(b.digests)))
 	}
 	l := len(b.digests)
 	b.digests = b.digests[:l+n]

@@ -33,9 +33,11 @@ func TestParseRegister(t *testing.T) {
 			t.Errorf("%s: %v, %v", in, got, err)
 		}
 	}
-	for _, bad := range []string{"", "pcr", "7", "PCR[7]", "pcr 7", " pcr7", "pcr7 ", "pcr07", "pcr+7", "pcr-7", "pcr_7", "pcr7x", "pcr0x7", "pcr1_0",
+	for _, bad := range []string{
+		"", "pcr", "7", "PCR[7]", "pcr 7", " pcr7", "pcr7 ", "pcr07", "pcr+7", "pcr-7", "pcr_7", "pcr7x", "pcr0x7", "pcr1_0",
 		"rtmr16777216", "pcr4294967296", "pcr99999999999999999999", "mr2", "register2", "nv", "nv0x", "nv0x100000000", "nv010", "nv0x+1", "nv0x0x1",
-		"pcr\x00", "pcr7\n", "рcr7", "pcr٧", "rtmr\u00b2"} {
+		"pcr\x00", "pcr7\n", "рcr7", "pcr٧", "rtmr\u00b2",
+	} {
 		if got, err := mrlog.ParseRegister(bad); err == nil {
 			t.Errorf("%q: %v", bad, got)
 		} else if len(err.Error()) > 300 {

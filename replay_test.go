@@ -149,47 +149,122 @@ func TestReplayInit(t *testing.T) {
 		want    []bank
 		errors  []string // reasons of the refused INITs, in order
 	}{
-		{"reset value", nil, []mrlog.Record{initLine(rtmr2, zeroA), line(rtmr2, ev, a)},
-			[]bank{{a, zeroA.Sum, []string{text(zeroA), ev}, false}}, nil},
-		{"another value: unexplained", nil, []mrlog.Record{initLine(rtmr2, oddA), line(rtmr2, ev, a)},
-			[]bank{{a, oddA.Sum, []string{text(oddA), ev}, true}}, nil},
-		{"0xFF is no reset value of an RTMR", nil, []mrlog.Record{initLine(rtmr2, onesA)},
-			[]bank{{a, onesA.Sum, []string{text(onesA)}, true}}, nil},
-		{"0xFF is one of PCR 17", nil, []mrlog.Record{initLine(pcr17, onesA)},
-			[]bank{{a, onesA.Sum, []string{text(onesA)}, false}}, nil},
-		{"zeros are one of PCR 17 after a dynamic launch", nil, []mrlog.Record{initLine(pcr17, zeroA)},
-			[]bank{{a, zeroA.Sum, []string{text(zeroA)}, false}}, nil},
-		{"forged text", nil, []mrlog.Record{forged, line(rtmr2, ev, a)},
-			[]bank{{a, zeroA.Sum, []string{text(zeroA), ev}, false}}, []string{"does not hash"}},
-		{"forged text that states the present value", []mrlog.Digest{oddA}, []mrlog.Record{forged},
-			[]bank{{a, oddA.Sum, []string{text(zeroA)}, false}}, []string{"does not hash"}},
-		{"after other records, another value", nil, []mrlog.Record{line(rtmr2, ev, a), initLine(rtmr2, oddA)},
-			[]bank{{a, zeroA.Sum, []string{ev, text(oddA)}, false}}, []string{"not the register's"}},
-		{"after other records, the reset value", nil, []mrlog.Record{line(rtmr2, ev, a), initLine(rtmr2, zeroA)},
-			[]bank{{a, zeroA.Sum, []string{ev, text(zeroA)}, false}}, []string{"not the register's"}},
-		{"after other records, their value: joined", nil, []mrlog.Record{line(rtmr2, ev, a), initLine(rtmr2, joined)},
-			[]bank{{a, zeroA.Sum, []string{ev, text(joined)}, false}}, nil},
-		{"a second INIT", nil, []mrlog.Record{initLine(rtmr2, oddA), initLine(rtmr2, zeroA)},
-			[]bank{{a, oddA.Sum, []string{text(oddA), text(zeroA)}, true}}, []string{"not the register's"}},
-		{"the same INIT again", nil, []mrlog.Record{initLine(rtmr2, oddA), initLine(rtmr2, oddA)},
-			[]bank{{a, oddA.Sum, []string{text(oddA), text(oddA)}, true}}, []string{"not the register's"}},
-		{"several banks", nil, []mrlog.Record{initLine(rtmr2, zeroA, oddB), line(rtmr2, ev, a, b)},
-			[]bank{{a, zeroA.Sum, []string{text(zeroA, oddB), ev}, false}, {b, oddB.Sum, []string{text(zeroA, oddB), ev}, true}}, nil},
+		{
+			"reset value", nil,
+			[]mrlog.Record{initLine(rtmr2, zeroA), line(rtmr2, ev, a)},
+			[]bank{{a, zeroA.Sum, []string{text(zeroA), ev}, false}},
+			nil,
+		},
+		{
+			"another value: unexplained", nil,
+			[]mrlog.Record{initLine(rtmr2, oddA), line(rtmr2, ev, a)},
+			[]bank{{a, oddA.Sum, []string{text(oddA), ev}, true}},
+			nil,
+		},
+		{
+			"0xFF is no reset value of an RTMR", nil,
+			[]mrlog.Record{initLine(rtmr2, onesA)},
+			[]bank{{a, onesA.Sum, []string{text(onesA)}, true}},
+			nil,
+		},
+		{
+			"0xFF is one of PCR 17", nil,
+			[]mrlog.Record{initLine(pcr17, onesA)},
+			[]bank{{a, onesA.Sum, []string{text(onesA)}, false}},
+			nil,
+		},
+		{
+			"zeros are one of PCR 17 after a dynamic launch", nil,
+			[]mrlog.Record{initLine(pcr17, zeroA)},
+			[]bank{{a, zeroA.Sum, []string{text(zeroA)}, false}},
+			nil,
+		},
+		{
+			"forged text", nil,
+			[]mrlog.Record{forged, line(rtmr2, ev, a)},
+			[]bank{{a, zeroA.Sum, []string{text(zeroA), ev}, false}},
+			[]string{"does not hash"},
+		},
+		{
+			"forged text that states the present value",
+			[]mrlog.Digest{oddA},
+			[]mrlog.Record{forged},
+			[]bank{{a, oddA.Sum, []string{text(zeroA)}, false}},
+			[]string{"does not hash"},
+		},
+		{
+			"after other records, another value", nil,
+			[]mrlog.Record{line(rtmr2, ev, a), initLine(rtmr2, oddA)},
+			[]bank{{a, zeroA.Sum, []string{ev, text(oddA)}, false}},
+			[]string{"not the register's"},
+		},
+		{
+			"after other records, the reset value", nil,
+			[]mrlog.Record{line(rtmr2, ev, a), initLine(rtmr2, zeroA)},
+			[]bank{{a, zeroA.Sum, []string{ev, text(zeroA)}, false}},
+			[]string{"not the register's"},
+		},
+		{
+			"after other records, their value: joined", nil,
+			[]mrlog.Record{line(rtmr2, ev, a), initLine(rtmr2, joined)},
+			[]bank{{a, zeroA.Sum, []string{ev, text(joined)}, false}},
+			nil,
+		},
+		{
+			"a second INIT", nil,
+			[]mrlog.Record{initLine(rtmr2, oddA), initLine(rtmr2, zeroA)},
+			[]bank{{a, oddA.Sum, []string{text(oddA), text(zeroA)}, true}},
+			[]string{"not the register's"},
+		},
+		{
+			"the same INIT again", nil,
+			[]mrlog.Record{initLine(rtmr2, oddA), initLine(rtmr2, oddA)},
+			[]bank{{a, oddA.Sum, []string{text(oddA), text(oddA)}, true}},
+			[]string{"not the register's"},
+		},
+		{
+			"several banks", nil,
+			[]mrlog.Record{initLine(rtmr2, zeroA, oddB), line(rtmr2, ev, a, b)},
+			[]bank{{a, zeroA.Sum, []string{text(zeroA, oddB), ev}, false}, {b, oddB.Sum, []string{text(zeroA, oddB), ev}, true}},
+			nil,
+		},
 		{"one bank forged, the other not", nil, []mrlog.Record{func() mrlog.Record {
 			rec := initLine(rtmr2, oddA, oddB)
 			rec.Digests[0] = fill(a, 0x33)
 			return rec
 		}()}, []bank{{a, zeroA.Sum, []string{"\x00"}, false}, {b, oddB.Sum, []string{text(oddA, oddB)}, true}}, []string{"does not hash"}},
-		{"bank that the record has no digest for", nil, []mrlog.Record{line(rtmr2, text(oddA, oddB), a)},
-			[]bank{{a, oddA.Sum, []string{text(oddA, oddB)}, true}}, []string{"no digest for this bank"}},
-		{"bank that INIT states nothing for", nil, []mrlog.Record{line(rtmr2, text(oddA), a, b)},
-			[]bank{{a, oddA.Sum, []string{text(oddA)}, true}, {b, fill(b, 0).Sum, []string{text(oddA)}, false}}, []string{"no value for this bank"}},
-		{"given start, the same", []mrlog.Digest{oddA}, []mrlog.Record{initLine(rtmr2, oddA)},
-			[]bank{{a, oddA.Sum, []string{text(oddA)}, false}}, nil},
-		{"given start, another", []mrlog.Digest{oddA}, []mrlog.Record{initLine(rtmr2, zeroA)},
-			[]bank{{a, oddA.Sum, []string{text(zeroA)}, false}}, []string{"not the register's"}},
-		{"unreadable INIT", nil, []mrlog.Record{line(rtmr2, "INIT SHA256/00", a), line(rtmr2, "INIT", a)},
-			[]bank{{a, zeroA.Sum, []string{"INIT SHA256/00", "INIT"}, false}}, []string{"unknown algorithm", "not an INIT record"}},
+		{
+			"bank that the record has no digest for", nil,
+			[]mrlog.Record{line(rtmr2, text(oddA, oddB), a)},
+			[]bank{{a, oddA.Sum, []string{text(oddA, oddB)}, true}},
+			[]string{"no digest for this bank"},
+		},
+		{
+			"bank that INIT states nothing for", nil,
+			[]mrlog.Record{line(rtmr2, text(oddA), a, b)},
+			[]bank{{a, oddA.Sum, []string{text(oddA)}, true}, {b, fill(b, 0).Sum, []string{text(oddA)}, false}},
+			[]string{"no value for this bank"},
+		},
+		{
+			"given start, the same",
+			[]mrlog.Digest{oddA},
+			[]mrlog.Record{initLine(rtmr2, oddA)},
+			[]bank{{a, oddA.Sum, []string{text(oddA)}, false}},
+			nil,
+		},
+		{
+			"given start, another",
+			[]mrlog.Digest{oddA},
+			[]mrlog.Record{initLine(rtmr2, zeroA)},
+			[]bank{{a, oddA.Sum, []string{text(zeroA)}, false}},
+			[]string{"not the register's"},
+		},
+		{
+			"unreadable INIT", nil,
+			[]mrlog.Record{line(rtmr2, "INIT SHA256/00", a), line(rtmr2, "INIT", a)},
+			[]bank{{a, zeroA.Sum, []string{"INIT SHA256/00", "INIT"}, false}},
+			[]string{"unknown algorithm", "not an INIT record"},
+		},
 		{"not of type CC-CEL", nil, []mrlog.Record{func() mrlog.Record {
 			rec := initLine(rtmr2, oddA)
 			rec.Type = mrlog.TypePCClient
@@ -200,8 +275,12 @@ func TestReplayInit(t *testing.T) {
 			rec.NotExtended = true
 			return rec
 		}(), line(rtmr2, ev, a)}, []bank{{a, zeroA.Sum, []string{ev}, false}}, nil},
-		{"no digests", nil, []mrlog.Record{line(rtmr2, text(oddA)), line(rtmr2, ev, a)},
-			[]bank{{a, zeroA.Sum, []string{ev}, false}}, []string{"no digest for this bank"}},
+		{
+			"no digests", nil,
+			[]mrlog.Record{line(rtmr2, text(oddA)), line(rtmr2, ev, a)},
+			[]bank{{a, zeroA.Sum, []string{ev}, false}},
+			[]string{"no digest for this bank"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var replay mrlog.Replay

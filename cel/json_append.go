@@ -30,6 +30,17 @@ func appendJSONHex(dst, b []byte) []byte {
 		dst = dst[:l+n]
 	}
 	out := dst[l:]
+	for len(b) >= 4 && len(out) >= 8 {
+		// Four bytes to eight digits at once: a nibble into each byte, then
+		// '0' added, and 39 more where the nibble is above 9.
+		x := uint64(binary.BigEndian.Uint32(b))
+		x = (x | x<<16) & 0x0000FFFF0000FFFF
+		x = (x | x<<8) & 0x00FF00FF00FF00FF
+		x = (x | x<<4) & 0x0F0F0F0F0F0F0F0F
+		letters := (x + 0x0606060606060606) >> 4 & 0x0101010101010101
+		binary.BigEndian.PutUint64(out, x+0x3030303030303030+39*letters)
+		b, out = b[4:], out[8:]
+	}
 	for _, c := range b {
 		if len(out) < 2 {
 			break // it is long enough; this tells the compiler

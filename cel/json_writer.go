@@ -41,6 +41,9 @@ type jsonOutput struct {
 	err    error // of w; the writer is spent
 	closed bool
 
+	number decimal
+	place  jsonPlace
+
 	parse jsonRecord // to see how a content kept whole would be read
 	batch mrlog.Batch
 }
@@ -115,34 +118,16 @@ func (o *jsonOutput) append(dst []byte, r *mrlog.Record) ([]byte, string) {
 	dst = append(dst, '{')
 	if r.HasNumber {
 		dst = append(dst, `"recnum":`...)
-		dst = strconv.AppendUint(dst, r.Number, 10)
+		dst = o.number.append(dst, r.Number)
 		dst = append(dst, ',')
 	}
-	if r.Register.Space == mrlog.NV {
-		dst = append(dst, `"nv_index":`...)
-	} else {
-		dst = append(dst, `"pcr":`...)
-	}
-	dst = strconv.AppendUint(dst, uint64(r.Register.Index), 10)
-	if space := spaceKey(r); space != "" {
-		dst = append(dst, `,"space":"`...)
-		dst = append(dst, space...)
-		dst = append(dst, '"')
-	}
-	dst = append(dst, `,"digests":[`...)
 	for i := range r.Digests {
 		d := &r.Digests[i]
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `{"hashAlg":"`...)
-		if d.Alg.Size() != 0 {
-			dst = append(dst, d.Alg.String()...)
+		if i == 0 {
+			dst = o.place.append(dst, r, d.Alg)
 		} else {
-			dst = append(dst, '0', 'x')
-			dst = appendJSONHex(dst, []byte{byte(d.Alg >> 8), byte(d.Alg)})
+			dst = appendJSONAlg(append(dst, ','), d.Alg)
 		}
-		dst = append(dst, `","digest":"`...)
 		dst = appendJSONHex(dst, d.Sum)
 		dst = append(dst, '"', '}')
 	}

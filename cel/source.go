@@ -22,11 +22,17 @@ type source struct {
 	base int64  // offset in the log of the first byte of the batch's memory
 	tail []byte // read, and not part of a record yet
 	err  error  // of r; io.EOF at its end
+	room int    // of the last batch's block
 }
+
+// minBlock is the first block of a log that is read: a hostile one may be
+// short, and claim to be long. Blocks double up to a whole batch.
+const minBlock = 8 << 10
 
 // begin returns memory of b that holds the tail, with room for more.
 func (s *source) begin(b *mrlog.Batch) []byte {
-	buf := b.Alloc(max(mrlog.BatchBytes, len(s.tail)))
+	s.room = min(max(minBlock, 2*s.room), mrlog.BatchBytes)
+	buf := b.Alloc(max(s.room, len(s.tail)))
 	return buf[:copy(buf, s.tail)]
 }
 

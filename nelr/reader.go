@@ -64,7 +64,7 @@ type Reader struct {
 
 const (
 	minChunk = 4 << 10
-	maxChunk = mrlog.BatchBytes
+	maxChunk = 2 * mrlog.BatchBytes // at 1 KiB a line, enough records to share out
 )
 
 // NewReader returns a Reader of the log in r. It reads r in blocks, so put no

@@ -22,7 +22,7 @@ import (
 
 const (
 	ahead = 4  // batches in flight; more only cost cache
-	run   = 16 // records hashed at a time: some microseconds of work
+	runs  = 16 // that a batch is hashed in: enough that nobody waits long for the last
 )
 
 // Each reads all of r and gives its records, complete and in order, to each;
@@ -75,11 +75,13 @@ type slot struct {
 	// nothing.
 	left    atomic.Int64
 	hashing sync.WaitGroup
+	run     int // records of a run
 }
 
 // publish opens the batch's runs to everybody.
 func (s *slot) publish() {
-	n := (len(s.batch.Records) + run - 1) / run
+	s.run = max(1, (len(s.batch.Records)+runs-1)/runs)
+	n := (len(s.batch.Records) + s.run - 1) / s.run
 	s.hashing.Add(n)
 	s.left.Store(int64(n))
 }
@@ -95,7 +97,7 @@ func (s *slot) help(h mrlog.Hasher) {
 			return
 		}
 		records := s.batch.Records
-		h.Hash(records[i*run : min((i+1)*run, len(records))])
+		h.Hash(records[i*s.run : min((i+1)*s.run, len(records))])
 		s.hashing.Done()
 	}
 }

@@ -151,7 +151,7 @@ func shapes() map[string][]int {
 		mixed[i] = []int{1, 512, 16, 17, 2}[i%5]
 	}
 	return map[string][]int{
-		"empty": nil, "one": {1}, "run": {run}, "run and one": {run + 1}, "full": {512, 512, 512},
+		"empty": nil, "one": {1}, "runs": {runs}, "runs and one": {runs + 1}, "full": {512, 512, 512},
 		"ones": ones, "mixed": mixed,
 	}
 }
@@ -374,7 +374,7 @@ func TestStress(t *testing.T) {
 		for i := range sizes {
 			sizes[i] = 1 + rng.IntN(3)
 			if rng.IntN(4) == 0 {
-				sizes[i] = 1 + rng.IntN(20*run)
+				sizes[i] = 1 + rng.IntN(20*runs)
 			}
 		}
 		noLeak(t)
@@ -393,7 +393,7 @@ func TestStress(t *testing.T) {
 // claims a run of a batch that has none left, and looks whether it may take it
 // only after the slot holds a larger batch.
 func TestStaleClaim(t *testing.T) {
-	f := &fakeHasher{fake: fake{sizes: []int{1, 20 * run}}}
+	f := &fakeHasher{fake: fake{sizes: []int{1, 20 * runs}}}
 	s := new(slot)
 	fill := func() {
 		if err := f.Scan(&s.batch); err != nil {
@@ -411,7 +411,7 @@ func TestStaleClaim(t *testing.T) {
 	}
 	s.help(f)
 	s.hashing.Wait()
-	if want := int64(1 + 20*run); f.hashed.Load() != want {
+	if want := int64(1 + 20*runs); f.hashed.Load() != want {
 		t.Fatalf("%d records hashed, want %d", f.hashed.Load(), want)
 	}
 }
