@@ -52,6 +52,10 @@ const (
 
 	// NotePadded: a digest of another algorithm, padded to the bank's size.
 	NotePadded
+
+	// NoteSpaceAssumed: the log gives the register by its number only; the
+	// space is the reader's default, and the user may state another.
+	NoteSpaceAssumed
 )
 
 // Span is where a record stands in its source.
@@ -115,9 +119,12 @@ type Header struct {
 
 	// Space that the records' registers are numbered in.
 	Space Space
-	// SpaceAssumed: the log does not say; Space is the reader's default, and
-	// the user may state another.
+	// SpaceAssumed: the first record has NoteSpaceAssumed.
 	SpaceAssumed bool
+
+	// Derived: the log holds no digests; the reader computes them from the
+	// contents. That they match says nothing then.
+	Derived bool
 
 	Algs []AlgSize // banks that the log declares; nil where it declares none
 }

@@ -370,19 +370,18 @@ func TestSource(t *testing.T) {
 	}{
 		{sample, convert.Source{}, "rtmr2", true},
 		{sample, convert.Source{Space: mrlog.CCMR}, "ccmr2", false},
-		{sample, convert.Source{Index: 3, HasIndex: true}, "rtmr3", false},
-		{sample, convert.Source{Index: 0, HasIndex: true}, "rtmr0", false},
+		{sample, convert.Source{Index: 3, HasIndex: true}, "rtmr3", true},
+		{sample, convert.Source{Index: 0, HasIndex: true}, "rtmr0", true},
 		{sample, convert.Source{Index: 4, HasIndex: true}, "pcr4", false},
 		{sample, convert.Source{Index: 3, HasIndex: true, Space: mrlog.PCR}, "pcr3", false},
 		{sample, convert.Source{Index: 0, HasIndex: true, Space: mrlog.RTMR}, "rtmr0", false},
 		{hinted, convert.Source{}, "pcr14", false},
-		{hinted, convert.Source{Index: 3, HasIndex: true}, "rtmr3", false},
-		{hinted, convert.Source{Space: mrlog.CCMR}, "ccmr14", false},
+		{hinted, convert.Source{Index: 3, HasIndex: true}, "rtmr3", true},
+		{hinted, convert.Source{Space: mrlog.CCMR}, "pcr14", false}, // the log names its space,
 		{plain("2"), convert.Source{}, "rtmr2", true},
 		{plain("4"), convert.Source{}, "pcr4", false},
 		{plain("4"), convert.Source{Space: mrlog.CCMR}, "ccmr4", false},
 		{plain("2"), convert.Source{Space: mrlog.PCR}, "pcr2", false},
-		{plain("2"), convert.Source{Index: 3, HasIndex: true}, "rtmr2", true}, // its records are numbered
 	} {
 		for _, scan := range []bool{false, true} {
 			r, err := convert.Open(strings.NewReader(c.log), c.source)
@@ -404,6 +403,10 @@ func TestSource(t *testing.T) {
 				}
 			}
 		}
+	}
+	// Its records name their registers.
+	if _, err := convert.Open(strings.NewReader(plain("2")), convert.Source{Index: 3, HasIndex: true}); !errors.Is(err, convert.ErrIndex) {
+		t.Errorf("the number of a register for a CEL log: %v", err)
 	}
 	if _, err := convert.Open(strings.NewReader(sample), convert.Source{Format: "tcg"}); err == nil {
 		t.Error("an unknown format was opened")

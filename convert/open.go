@@ -5,6 +5,7 @@ package convert
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -24,13 +25,18 @@ type Source struct {
 
 	// Index is the number of a native log's register, in place of its hint.
 	// A plain number up to 3 is an RTMR, else a PCR, unless Space says
-	// otherwise. Formats that number their records ignore it.
+	// otherwise. The other formats name the register in every record: there
+	// it is an error.
 	Index    uint32
 	HasIndex bool
 
 	// IgnoreTorn reads a native log as if its torn last line were not there.
 	IgnoreTorn bool
 }
+
+// ErrIndex says that a register was stated for a log that names its own in
+// every record.
+var ErrIndex = errors.New("a register's number is for native logs")
 
 // Open returns a Reader of the log in r, in the format that is stated or
 // detected. It reads r in blocks, so put no buffer between.
@@ -46,6 +52,9 @@ func Open(r io.Reader, s Source) (mrlog.Reader, error) {
 			return nil, &mrlog.SyntaxError{Format: "detection", Record: -1, Err: err}
 		}
 		r = &prefixed{start: start, rest: r}
+	}
+	if s.HasIndex && s.Format != NELR {
+		return nil, fmt.Errorf("%w: the records of a %s log name their registers", ErrIndex, s.Format)
 	}
 	o := cel.Options{Space: s.Space}
 	switch s.Format {
@@ -84,14 +93,17 @@ func (p *prefixed) Read(b []byte) (int, error) {
 // native opens a native log with the register that the source states.
 func native(r io.Reader, s Source) mrlog.Reader {
 	o := nelr.Options{IgnoreTorn: s.IgnoreTorn}
-	if s.HasIndex {
-		o.Register = mrlog.Register{Space: plainSpace(s.Index), Index: s.Index}
-		if s.Space != mrlog.NoSpace {
-			o.Register.Space = s.Space
+	switch {
+	case s.HasIndex:
+		o.Register = mrlog.Register{Space: s.Space, Index: s.Index}
+		if s.Space == mrlog.NoSpace {
+			o.Register.Space = plainSpace(s.Index)
+			o.SpaceAssumed = o.Register.Space == mrlog.RTMR
 		}
-		return nelr.NewReader(r, o)
+	case s.Space != mrlog.NoSpace:
+		o.Default = mrlog.Register{Space: s.Space, Index: nelr.DefaultRegister().Index}
 	}
-	return &respaced{Reader: nelr.NewReader(r, o), space: s.Space}
+	return nelr.NewReader(r, o)
 }
 
 // plainSpace is the space of a plain number in a record of a native log: PCR 0
@@ -101,38 +113,6 @@ func plainSpace(index uint32) mrlog.Space {
 		return mrlog.RTMR
 	}
 	return mrlog.PCR
-}
-
-// respaced numbers a native log's register in another space.
-type respaced struct {
-	*nelr.Reader
-	space mrlog.Space
-}
-
-func (r *respaced) Header() mrlog.Header {
-	h := r.Reader.Header()
-	if r.space != mrlog.NoSpace {
-		h.Space, h.SpaceAssumed = r.space, false
-	}
-	return h
-}
-
-func (r *respaced) Read(b *mrlog.Batch) error {
-	if err := r.Scan(b); err != nil {
-		return err
-	}
-	r.Hash(b.Records)
-	return nil
-}
-
-func (r *respaced) Scan(b *mrlog.Batch) error {
-	if err := r.Reader.Scan(b); err != nil || r.space == mrlog.NoSpace {
-		return err
-	}
-	for i := range b.Records {
-		b.Records[i].Register.Space = r.space
-	}
-	return nil
 }
 
 // Torn returns the place of a torn last line that was left out of a native

@@ -20,6 +20,7 @@ import (
 // before the fault, and the fault's line and reason, 0 for none.
 func naive(log []byte) (records []mrlog.Record, reg mrlog.Register, line int, reason string) {
 	reg = nelr.DefaultRegister()
+	note := mrlog.NoteSpaceAssumed
 	var algs []mrlog.Alg
 	offset := int64(0)
 	pieces := bytes.Split(log, []byte("\n"))
@@ -30,8 +31,8 @@ func naive(log []byte) (records []mrlog.Record, reg mrlog.Register, line int, re
 			return records, reg, i + 1, "longer"
 		case len(text) == 0 || text[0] == '#':
 			if m := hintLine.FindSubmatch(text); m != nil && algs == nil && !last {
-				if r, err := mrlog.ParseRegister(string(m[1])); err == nil {
-					reg = r
+				if r, err := mrlog.ParseRegister(string(m[1])); err == nil && r.String() == string(m[1]) {
+					reg, note = r, 0
 				}
 			}
 			offset += int64(len(text)) + 1
@@ -54,7 +55,7 @@ func naive(log []byte) (records []mrlog.Record, reg mrlog.Register, line int, re
 			return records, reg, i + 1, "second INIT record"
 		}
 		rec := mrlog.Record{
-			Number: uint64(len(records)), HasNumber: true, Type: mrlog.TypeCCCEL, Content: text,
+			Number: uint64(len(records)), HasNumber: true, Type: mrlog.TypeCCCEL, Content: text, Notes: note,
 			Span: mrlog.Span{Offset: offset, Length: len(text), Line: i + 1},
 		}
 		for _, alg := range algs {
@@ -104,7 +105,7 @@ func differ(r *nelr.Reader, log []byte) string {
 			w.Register = reg
 			n++
 			if got.Number != w.Number || !got.HasNumber || got.Register != w.Register || got.Type != w.Type ||
-				got.Form != 0 || got.NotExtended || got.Notes != 0 || got.Event != 0 || got.Name != nil ||
+				got.Form != 0 || got.NotExtended || got.Notes != w.Notes || got.Event != 0 || got.Name != nil ||
 				got.Span != w.Span || !bytes.Equal(got.Content, w.Content) || len(got.Digests) != len(w.Digests) {
 				return fmt.Sprintf("record %d is %+v\nwant %+v", n-1, got, w)
 			}

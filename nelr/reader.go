@@ -25,9 +25,14 @@ func DefaultRegister() mrlog.Register { return mrlog.Register{Space: mrlog.RTMR,
 
 // Options of a Reader. The zero value reads a log as the specification says.
 type Options struct {
-	// Register that the log is of. The zero value takes it from the log's
-	// hint, else DefaultRegister.
-	Register mrlog.Register
+	// Register that the log is of, whatever its hint says. With SpaceAssumed
+	// only its number is the caller's knowledge.
+	Register     mrlog.Register
+	SpaceAssumed bool
+
+	// Default is the register of a log that does not name its own; the zero
+	// value stands for DefaultRegister, which is an assumption.
+	Default mrlog.Register
 
 	// IgnoreTorn reads a log with a torn last line as if that line were not
 	// there; Torn tells. By default it is an error.
@@ -46,8 +51,8 @@ type Reader struct {
 
 	header   mrlog.Header
 	register mrlog.Register
-	given    bool // the register is the caller's
-	hinted   bool // the register is the log's own
+	given    bool       // the register is the caller's: hints do not count
+	note     mrlog.Note // of every record
 
 	algs    []mrlog.Alg
 	sumSize int // bytes of a record's digests in all banks
@@ -73,13 +78,20 @@ func NewReader(r io.Reader, o Options) *Reader {
 	n := &Reader{
 		src: r, limit: o.MaxLog, ignore: o.IgnoreTorn, chunk: maxChunk,
 		register: o.Register, given: o.Register != mrlog.Register{},
-		header: mrlog.Header{Format: Format},
+		header: mrlog.Header{Format: Format, Derived: true},
 	}
 	if n.limit == 0 {
 		n.limit = MaxLog
 	}
+	assumed := o.SpaceAssumed
 	if !n.given {
-		n.register = DefaultRegister()
+		n.register, assumed = o.Default, false
+		if o.Default == (mrlog.Register{}) {
+			n.register, assumed = DefaultRegister(), true
+		}
+	}
+	if assumed {
+		n.note = mrlog.NoteSpaceAssumed
 	}
 	return n
 }
@@ -88,7 +100,7 @@ func NewReader(r io.Reader, o Options) *Reader {
 func (r *Reader) Header() mrlog.Header {
 	h := r.header
 	h.Space = r.register.Space
-	h.SpaceAssumed = !r.given && !r.hinted
+	h.SpaceAssumed = r.note != 0
 	return h
 }
 
@@ -261,6 +273,7 @@ func (r *Reader) take(b *mrlog.Batch, line []byte) {
 	rec.Number, rec.HasNumber = r.number, true
 	rec.Register = r.register
 	rec.Type = mrlog.TypeCCCEL
+	rec.Notes = r.note
 	rec.Content = line
 	rec.Span = mrlog.Span{Offset: r.offset, Length: len(line), Line: r.line}
 	r.number++
@@ -273,8 +286,8 @@ func (r *Reader) hint(line []byte) {
 	if !ok || key != HintRegister || r.given {
 		return
 	}
-	if reg, err := mrlog.ParseRegister(value); err == nil {
-		r.register, r.hinted = reg, true
+	if reg, err := mrlog.ParseRegister(value); err == nil && reg.String() == value {
+		r.register, r.note = reg, 0
 	}
 }
 

@@ -310,7 +310,7 @@ func TestReaderRegister(t *testing.T) {
 		{"no hint at all", "#:register rtmr3\n# : register rtmr3\n# register rtmr3\n#: Register rtmr3\n", mrlog.Register{}, "rtmr2", true},
 		{"given", "", pcr7, "pcr7", false},
 		{"given before the hint", "#: register rtmr3\n", pcr7, "pcr7", false},
-		{"in any case", "#: register RTMR1\n", mrlog.Register{}, "rtmr1", false},
+		{"a name in another spelling", "#: register RTMR1\n#: register nv5\n#: register nv0X01d10200\n", mrlog.Register{}, "rtmr2", true},
 	} {
 		r := nelr.NewReader(strings.NewReader(tt.head+init256+"#: register pcr23\nx\n"), nelr.Options{Register: tt.given})
 		records, err := readAll(r)

@@ -97,10 +97,14 @@ func checkVector(t *testing.T, how string, v *vectors.Vector, r *nelr.Reader, re
 	if h := r.Header(); h.Format != nelr.Format || h.Space != reg.Space || len(h.Algs) != len(v.Algs) {
 		t.Errorf("%s: header %+v", how, h)
 	}
+	var note mrlog.Note // the vectors do not say; TestReaderRegister does
+	if r.Header().SpaceAssumed {
+		note = mrlog.NoteSpaceAssumed
+	}
 	var want []mrlog.Record
 	for i, w := range v.Records {
 		rec := mrlog.Record{
-			Number: uint64(i), HasNumber: true, Register: reg, Type: mrlog.TypeCCCEL,
+			Number: uint64(i), HasNumber: true, Register: reg, Type: mrlog.TypeCCCEL, Notes: note,
 			Content: v.Log[w.Offset : w.Offset+int64(w.Length)],
 			Span:    mrlog.Span{Offset: w.Offset, Length: w.Length, Line: w.Line},
 		}
