@@ -7,6 +7,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -230,7 +231,7 @@ func (r *recorder) lines(ctx context.Context, src io.Reader) error {
 			batch = append(batch, keeper.Event{Event: event, Once: r.once})
 			size += len(line)
 		}
-		if end || len(batch) == keeper.MaxBatch || size >= keeper.MaxBatchBytes/2 || in.Buffered() == 0 {
+		if end || len(batch) == keeper.MaxBatch || size >= keeper.MaxBatchBytes/2 || !lineWaits(in) {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -243,6 +244,13 @@ func (r *recorder) lines(ctx context.Context, src io.Reader) error {
 			return nil
 		}
 	}
+}
+
+// lineWaits reports whether a whole line has arrived. The beginning of one does
+// not count: its rest may be long in coming.
+func lineWaits(in *bufio.Reader) bool {
+	arrived, _ := in.Peek(in.Buffered())
+	return bytes.IndexByte(arrived, '\n') >= 0
 }
 
 // fail reports a line that is no event, and what is recorded all the same.
