@@ -73,7 +73,8 @@ func TestStates(t *testing.T) {
 		{"log went on after INIT", after(t, log, 1), []string{log}, false, "rtmr2:sha384=mismatch", 1, ""},
 		{"nothing was extended yet", []verify.Expectation{expect(t, "rtmr2", mrlog.SHA384, zeros)}, []string{log}, false, "rtmr2:sha384=mismatch", 0, ""},
 		{"register is ahead of the log", values(t, log), []string{log384("a b c")}, false, "rtmr2:sha384=mismatch", -1, ""},
-		{"another register, never extended", []verify.Expectation{expect(t, "rtmr3", mrlog.SHA384, zeros)}, []string{"#: register rtmr2\n" + log}, true, "rtmr2:sha384=unchecked rtmr3:sha384=verified", -1, ""},
+		{"another register, never extended", []verify.Expectation{expect(t, "rtmr3", mrlog.SHA384, zeros)}, []string{"#: register rtmr2\n" + log}, false, "rtmr2:sha384=unchecked rtmr3:sha384=verified", -1, ""},
+		{"that, beside one that is", append(values(t, "#: register rtmr2\n"+log), expect(t, "rtmr3", mrlog.SHA384, zeros)), []string{"#: register rtmr2\n" + log}, true, "rtmr2:sha384=verified rtmr3:sha384=verified", -1, ""},
 		{"another register, extended by nobody knows", []verify.Expectation{expect(t, "rtmr3", mrlog.SHA384, ones)}, []string{log}, false, "rtmr2:sha384=unchecked rtmr3:sha384=mismatch", -1, ""},
 
 		{"start that nothing explains", values(t, foreign), []string{foreign}, false, "rtmr2:sha384=unexplained-prefix", -1, ""},
@@ -396,25 +397,31 @@ func TestMaxFindings(t *testing.T) {
 	}
 }
 
-// TestProgress: told per log, rising.
+// TestProgress: told after each batch, rising, and from the beginning for each
+// log.
 func TestProgress(t *testing.T) {
-	logs := []string{log384(strings.Split(strings.Repeat("a b\n", 1500), "\n")...), to(t, "cel-tlv", log384("x y"))}
 	for _, procs := range []int{1, 3} {
-		var in []verify.Log
-		for _, l := range logs {
-			in = append(in, verify.Log{Reader: reader(t, l)})
-		}
-		at, last := 0, int64(-1)
-		final := map[int]int64{}
-		r, err := verify.Check(t.Context(), in, verify.Options{Procs: procs, Progress: func(log int, records, offset int64) {
-			if log < at || log == at && records <= last {
-				t.Errorf("log %d, %d records after log %d, %d", log, records, at, last)
+		var at []int64
+		c, err := verify.New(verify.Options{Procs: procs, Progress: func(records, offset int64) {
+			if len(at) > 0 && records <= at[len(at)-1] {
+				t.Errorf("%d records after %d", records, at)
 			}
-			at, last = log, records
-			final[log] = records
+			at = append(at, records)
 		}})
-		if err != nil || r.Records != 1503 || final[0] != 1501 || final[1] != 2 {
-			t.Errorf("%v, %v", final, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, l := range []string{log384(strings.Split(strings.Repeat("a b\n", 1500), "\n")...), to(t, "cel-tlv", log384("x y"))} {
+			at = nil
+			if err := c.Log(t.Context(), verify.Log{Reader: reader(t, l)}); err != nil {
+				t.Fatal(err)
+			}
+			if want := []int64{1501, 2}[i]; len(at) == 0 || at[len(at)-1] != want {
+				t.Errorf("log %d: told %d, want %d last", i, at, want)
+			}
+		}
+		if r := c.Report(); r.Records != 1503 {
+			t.Errorf("%d records", r.Records)
 		}
 	}
 }

@@ -1,0 +1,324 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"mrlog.dev"
+	"mrlog.dev/convert"
+	"mrlog.dev/internal/pipe"
+)
+
+// Checker replays logs together, one after another, and compares the registers
+// with what is expected.
+type Checker struct {
+	o      Options
+	replay mrlog.Replay
+	hasher Hasher
+	rep    Report
+	banks  []*tally
+	inits  int // refused INIT records taken into the report
+
+	// Of the log at hand.
+	log   Log
+	lanes map[mrlog.Register]*lane
+	lane  *lane // of the last record
+
+	// Registers of which a value is expected and that were extended in a
+	// bank that cannot be replayed.
+	foreigns map[mrlog.Register]bool
+}
+
+// tally is what is known of a bank besides its replay.
+type tally struct {
+	register mrlog.Register
+	alg      mrlog.Alg
+	expected []byte
+	prefix   int64 // records after which the expected value was reached; -1
+	records  int64
+
+	matches, opaque, differs uint64
+
+	// Records of the register without a digest of this bank, the first of
+	// them, and whether that was found out.
+	missing uint64
+	first   Finding
+}
+
+// New returns a Checker. Expectations that cannot be judged, or contradict each
+// other, are an error.
+func New(o Options) (*Checker, error) {
+	if err := checkExpectations(o.Expect); err != nil {
+		return nil, err
+	}
+	c := &Checker{o: o}
+	for _, e := range o.Expect {
+		c.tally(e.Register, e.Alg) // so that a record without the digest is noticed
+	}
+	return c, nil
+}
+
+// Log replays a log to its end. The error is that of the reader, a
+// *mrlog.SyntaxError for malformed input, with the log's name before it; the
+// Checker is then spent.
+func (c *Checker) Log(ctx context.Context, l Log) error {
+	c.log, c.lanes, c.lane = l, make(map[mrlog.Register]*lane), nil
+	var number int64
+	derived := false
+	err := pipe.Each(ctx, l.Reader, c.o.Procs, func(records []mrlog.Record) error {
+		if number == 0 {
+			derived = l.Reader.Header().Derived
+		}
+		for i := range records {
+			if err := c.record(number, records[i:i+1], derived); err != nil {
+				return err
+			}
+			number++
+		}
+		c.rep.Records += uint64(len(records))
+		if c.o.Progress != nil {
+			last := records[len(records)-1].Span
+			c.o.Progress(number, last.Offset+int64(last.Length))
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.Name, err)
+	}
+	if err := convert.CheckMR(l.Reader, &c.replay); err != nil {
+		c.add(Finding{Whole: true, Log: l.Name, Text: err.Error()})
+	}
+	return nil
+}
+
+// place lets the caller name the space of a register that the log gives by its
+// number only: an expected register of the same number stands for it, if there
+// is one.
+func (c *Checker) place(rec *mrlog.Record) {
+	found := rec.Register
+	for _, e := range c.o.Expect {
+		switch {
+		case e.Register == rec.Register:
+			return
+		case e.Register.Index == rec.Register.Index && e.Register.Space != mrlog.NV:
+			if found != rec.Register && found != e.Register {
+				return // two of them: the caller must say
+			}
+			found = e.Register
+		}
+	}
+	rec.Register = found
+}
+
+// record replays one record and looks at what it says of itself.
+func (c *Checker) record(number int64, one []mrlog.Record, derived bool) error {
+	rec := &one[0]
+	if rec.Notes&mrlog.NoteSpaceAssumed != 0 {
+		c.place(rec)
+	}
+	if err := c.replay.Extend(one); err != nil {
+		return err
+	}
+	if errs, n := c.replay.InitErrors(); n > c.inits {
+		for ; c.inits < n; c.inits++ {
+			if c.inits < len(errs) {
+				c.find(number, rec, errs[c.inits].Alg, errs[c.inits].Error())
+			} else {
+				c.rep.Found++
+			}
+		}
+	}
+	if c.lane == nil || c.lane.register != rec.Register {
+		if c.lane = c.lanes[rec.Register]; c.lane == nil {
+			if len(c.lanes) == mrlog.MaxReplayBanks {
+				return fmt.Errorf("more than %d registers: %w", mrlog.MaxReplayBanks, mrlog.ErrLimit)
+			}
+			c.lane = &lane{register: rec.Register}
+			c.lanes[rec.Register] = c.lane
+		}
+	}
+	if text := c.lane.next(rec); text != "" {
+		c.find(number, rec, 0, text)
+	}
+	if rec.NotExtended {
+		c.rep.NotExtended++
+		return nil
+	}
+	for _, d := range rec.Digests {
+		if d.Alg.Size() == 0 {
+			c.foreign(rec.Register)
+			continue
+		}
+		c.digest(number, rec, d, derived)
+	}
+	c.covered(number, rec)
+	return nil
+}
+
+// digest counts a record into a bank.
+func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, derived bool) {
+	t := c.tally(rec.Register, d.Alg)
+	t.records++
+	if t.expected != nil && bytes.Equal(c.replay.Value(rec.Register, d.Alg), t.expected) {
+		t.prefix = t.records
+	}
+	content := Matches // of a derived digest it is known
+	if !derived {
+		content = c.hasher.Content(rec, d)
+	}
+	switch content {
+	case Matches:
+		t.matches++
+	case Opaque:
+		t.opaque++
+	case Differs:
+		t.differs++
+		c.find(number, rec, d.Alg, fmt.Sprintf("content does not hash to its %s digest: it is not what was measured", d.Alg))
+	}
+}
+
+// covered notes a record that a bank with an expected value does not have. A
+// register is extended in all its banks at once: nothing proves that such a
+// record was.
+func (c *Checker) covered(number int64, rec *mrlog.Record) {
+	for _, t := range c.banks {
+		if t.expected == nil || t.register != rec.Register || !t.alg.Binds() ||
+			slices.ContainsFunc(rec.Digests, func(d mrlog.Digest) bool { return d.Alg == t.alg }) {
+			continue
+		}
+		if t.missing == 0 {
+			t.first = c.finding(number, rec, t.alg, fmt.Sprintf("record has no %s digest: nothing proves that it was extended", t.alg))
+		}
+		t.missing++
+	}
+}
+
+func (c *Checker) foreign(reg mrlog.Register) {
+	if !c.foreigns[reg] && slices.ContainsFunc(c.o.Expect, func(e Expectation) bool { return e.Register == reg }) {
+		if c.foreigns == nil {
+			c.foreigns = make(map[mrlog.Register]bool)
+		}
+		c.foreigns[reg] = true
+	}
+}
+
+func (c *Checker) tally(reg mrlog.Register, alg mrlog.Alg) *tally {
+	for _, t := range c.banks {
+		if t.alg == alg && t.register == reg {
+			return t
+		}
+	}
+	t := &tally{register: reg, alg: alg, prefix: -1}
+	for _, e := range c.o.Expect {
+		if e.Register == reg && e.Alg == alg {
+			t.expected = e.Value
+		}
+	}
+	c.banks = append(c.banks, t)
+	return t
+}
+
+func (c *Checker) finding(number int64, rec *mrlog.Record, alg mrlog.Alg, text string) Finding {
+	return Finding{Log: c.log.Name, Register: rec.Register, Alg: alg, Number: uint64(number), Span: rec.Span, Text: text}
+}
+
+func (c *Checker) find(number int64, rec *mrlog.Record, alg mrlog.Alg, text string) {
+	c.add(c.finding(number, rec, alg, text))
+}
+
+func (c *Checker) add(f Finding) {
+	c.rep.Found++
+	if len(c.rep.Findings) < MaxFindings {
+		c.rep.Findings = append(c.rep.Findings, f)
+	}
+}
+
+// Report compares the replay of all logs with what was expected. It ends the
+// verification: call it once.
+func (c *Checker) Report() *Report {
+	rep := &c.rep
+	rep.Skipped = c.replay.Skipped()
+	for _, b := range c.replay.Banks() {
+		t := c.tally(b.Register, b.Alg)
+		rep.Registers = append(rep.Registers, Register{
+			Bank: b, Expected: t.expected, State: judge(b, t.expected), Prefix: t.before(b),
+			Matches: t.matches, Opaque: t.opaque, Differs: t.differs,
+		})
+		if t.missing > 0 {
+			if t.missing > 1 {
+				t.first.Text += fmt.Sprintf(" (and %d more)", t.missing-1)
+			}
+			c.add(t.first)
+		}
+	}
+	rep.Registers = append(rep.Registers, c.unnamed()...)
+	slices.SortStableFunc(rep.Registers, func(a, b Register) int {
+		if n := a.Register.Compare(b.Register); n != 0 {
+			return n
+		}
+		return int(a.Alg) - int(b.Alg)
+	})
+	// The verified banks of a register cover the same records.
+	for i := range rep.Registers {
+		b := &rep.Registers[i]
+		if b.State == Verified && !slices.ContainsFunc(rep.Registers[:i], func(o Register) bool { return o.Register == b.Register && o.State == Verified }) {
+			rep.Covered += b.Records
+		}
+	}
+	return rep
+}
+
+// unnamed judges the expected values of banks that no record names. If the
+// register has no record at all it was never extended, and must hold its reset
+// value.
+func (c *Checker) unnamed() []Register {
+	var out []Register
+	for _, e := range c.o.Expect {
+		if slices.ContainsFunc(c.rep.Registers, func(r Register) bool { return r.Register == e.Register && r.Alg == e.Alg }) ||
+			slices.ContainsFunc(out, func(r Register) bool { return r.Register == e.Register && r.Alg == e.Alg }) {
+			continue
+		}
+		reset := e.Register.ResetValue(e.Alg)
+		b := mrlog.Bank{Register: e.Register, Alg: e.Alg, Value: reset, Start: reset}
+		if e.Register.ResetsTo(e.Alg, e.Value) {
+			b.Value, b.Start = e.Value, e.Value
+		}
+		state := judge(b, e.Value)
+		if c.foreigns[e.Register] || slices.ContainsFunc(c.rep.Registers, func(r Register) bool { return r.Register == e.Register && r.Records > 0 }) {
+			state = Absent
+		}
+		out = append(out, Register{Bank: b, Expected: e.Value, State: state, Prefix: -1})
+	}
+	return out
+}
+
+func judge(b mrlog.Bank, expected []byte) State {
+	switch {
+	case expected == nil:
+		return Unchecked
+	case !bytes.Equal(b.Value, expected):
+		return Mismatch
+	case b.Unexplained:
+		return Unexplained
+	case !b.Alg.Binds():
+		return Weak
+	}
+	return Verified
+}
+
+// before returns after how many records the bank had the expected value, if it
+// has another one now.
+func (t *tally) before(b mrlog.Bank) int64 {
+	switch {
+	case t.expected == nil || bytes.Equal(b.Value, t.expected):
+		return -1
+	case t.prefix < 0 && bytes.Equal(b.Start, t.expected):
+		return 0
+	}
+	return t.prefix
+}
