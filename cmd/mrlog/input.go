@@ -161,9 +161,10 @@ const (
 	progressEvery = 200 * time.Millisecond
 )
 
-// newProgress returns nil where there is nobody to show it to.
+// newProgress returns nil where there is nobody to show it to, or no way to
+// take it away again.
 func (e *env) newProgress(verb string) *progress {
-	if columns(e.stderr) == 0 || e.json {
+	if columns(e.stderr) == 0 || e.json || e.getenv("TERM") == "dumb" {
 		return nil
 	}
 	return &progress{e: e, verb: verb, next: time.Now().Add(progressAfter)}
