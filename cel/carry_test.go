@@ -217,9 +217,19 @@ func TestSpaces(t *testing.T) {
 				t.Errorf("%s: header %+v of %s", c.name, h, tt.first.Register)
 			}
 		}
-		in, err := c.write([]mrlog.Record{line, event, nv, ccmr})
+		log := []mrlog.Record{line, event, line, line, line, nv, ccmr, line}
+		in, err := c.write(log)
 		if err != nil {
 			t.Fatal(err)
+		}
+		recs, err := readAll(c.read(bytes.NewReader(in)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range recs {
+			if r.Notes != plainNotes(log[i]) {
+				t.Errorf("%s: record %d has notes %d, want %d", c.name, i, r.Notes, plainNotes(log[i]))
+			}
 		}
 		for _, space := range []mrlog.Space{mrlog.PCR, mrlog.CCMR, mrlog.RTMR} {
 			var r mrlog.Reader = NewCBORReader(bytes.NewReader(in), Options{Space: space})
@@ -230,9 +240,9 @@ func TestSpaces(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i, want := range []mrlog.Space{space, space, mrlog.NV, mrlog.CCMR} {
-				if recs[i].Register.Space != want {
-					t.Errorf("%s, space %s: record %d is in %s", c.name, space, i, recs[i].Register.Space)
+			for i, want := range []mrlog.Space{space, space, space, space, space, mrlog.NV, mrlog.CCMR, space} {
+				if recs[i].Register.Space != want || assumed(&recs[i]) {
+					t.Errorf("%s, space %s: record %d is in %s, notes %d", c.name, space, i, recs[i].Register.Space, recs[i].Notes)
 				}
 			}
 			if h := r.Header(); h.Space != space || h.SpaceAssumed {

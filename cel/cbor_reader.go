@@ -194,7 +194,7 @@ func (c *CBORReader) add(b *mrlog.Batch, v *cborRecord, base int64, size int) {
 	copy(r.Digests, v.digests[:v.count])
 	r.Span = mrlog.Span{Offset: base, Length: size}
 	if c.records == 0 {
-		c.header.Space = r.Register.Space
+		c.header.Space, c.header.SpaceAssumed = r.Register.Space, assumed(r)
 		v.loose = v.loose || c.loose
 	}
 	if v.loose {

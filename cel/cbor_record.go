@@ -78,19 +78,14 @@ func (c *CBORReader) record(b *mrlog.Batch, p []byte, base int64) (int, error) {
 	if at, err := v.contents(&c.scratch); err != nil {
 		return v.at + at, err
 	}
-	if seen[fieldNV] {
+	switch {
+	case seen[fieldNV]:
 		v.Register = mrlog.Register{Space: mrlog.NV, Index: v.index}
-	} else {
-		var assumed bool
-		v.Register, assumed = c.opts.plain(v.index, v.Type)
-		if seen[rankSpace] {
-			assumed = false
-			v.Register.Space = v.space
-			v.loose = v.loose || plainIndex(&v.Record)
-		}
-		if c.records == 0 {
-			c.header.SpaceAssumed = assumed
-		}
+	case seen[rankSpace]:
+		v.Register = mrlog.Register{Space: v.space, Index: v.index}
+		v.loose = v.loose || plainIndex(&v.Record)
+	default:
+		c.opts.plain(&v.Record, v.index)
 	}
 	if v.Type == mrlog.TypeCEL && v.Form == mrlog.FormTLV {
 		v.Content = b.Copy(v.Content)

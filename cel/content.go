@@ -73,19 +73,23 @@ func (o Options) check() error {
 	return fmt.Errorf("plain indexes cannot be in space %q (want pcr, ccmr or rtmr)", o.Space)
 }
 
-// plain gives the register of a plain index ("pcr" without more), and whether
-// its space is an assumption of ours. A native log is converted with the plain
-// index of its register, an RTMR on TDX, while PCR 0 to 3 belong to the
-// firmware and never have a native log.
-func (o Options) plain(index uint32, t mrlog.ContentType) (reg mrlog.Register, assumed bool) {
+// plain sets the register of a record, whose type is known, from a plain index
+// ("pcr" without more). That of a CC-CEL record is noted as an assumption: a
+// native log is converted with the plain index of its register, an RTMR on TDX,
+// while PCR 0 to 3 belong to the firmware and never have a native log.
+func (o Options) plain(r *mrlog.Record, index uint32) {
+	r.Register = mrlog.Register{Space: mrlog.PCR, Index: index}
 	switch {
 	case o.Space != mrlog.NoSpace:
-		return mrlog.Register{Space: o.Space, Index: index}, false
-	case t == mrlog.TypeCCCEL && index <= maxRTMR:
-		return mrlog.Register{Space: mrlog.RTMR, Index: index}, true
+		r.Register.Space = o.Space
+	case r.Type == mrlog.TypeCCCEL && index <= maxRTMR:
+		r.Register.Space = mrlog.RTMR
+		r.Notes |= mrlog.NoteSpaceAssumed
 	}
-	return mrlog.Register{Space: mrlog.PCR, Index: index}, false
 }
+
+// assumed reports whether a record's space is an assumption of ours.
+func assumed(r *mrlog.Record) bool { return r.Notes&mrlog.NoteSpaceAssumed != 0 }
 
 // plainIndex reports whether the plain index of a record, read with the zero
 // Options, gives its register back.

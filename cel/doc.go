@@ -92,8 +92,9 @@
 // "rtmr". The plain index of a CC-CEL record from 0 to 3 is that of an RTMR,
 // because native logs are converted with the index of their register, and PCR
 // 0 to 3 are the firmware's: that reading is an assumption, which
-// Header.SpaceAssumed reports and [Options] overrides. A CC-CEL record of PCR 0
-// to 3 needs "space": "pcr", and cannot be in TLV.
+// [mrlog.NoteSpaceAssumed] marks, Header.SpaceAssumed reports of the first
+// record, and [Options] overrides. A CC-CEL record of PCR 0 to 3 needs "space":
+// "pcr", and cannot be in TLV.
 //
 // # TLV dialects
 //

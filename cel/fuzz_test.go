@@ -51,6 +51,9 @@ func FuzzTLV(f *testing.F) {
 			if diff := diffRecords(recs[i:i+1], alone); diff != "" {
 				t.Fatalf("record %d (-in the log +alone):\n%s", i, diff)
 			}
+			if assumed(&r) != assumed(&alone[0]) {
+				t.Fatalf("record %d has notes %d in the log, %d alone", i, r.Notes, alone[0].Notes)
+			}
 		}
 		end := len(p)
 		if err != nil {

@@ -101,6 +101,15 @@ func noted(recs []mrlog.Record) bool {
 	return false
 }
 
+// plainNotes returns the notes of a record that was written by us and read
+// without options.
+func plainNotes(r mrlog.Record) mrlog.Note {
+	if r.Type == mrlog.TypeCCCEL && r.Register.Space == mrlog.RTMR && r.Register.Index <= maxRTMR {
+		return mrlog.NoteSpaceAssumed
+	}
+	return 0
+}
+
 // record makes a record with one digest, which is that of its content.
 func record(n uint64, reg mrlog.Register, t mrlog.ContentType, content []byte) mrlog.Record {
 	return mrlog.Record{

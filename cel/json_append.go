@@ -59,7 +59,7 @@ const (
 )
 
 var jsonHexDigits = [256]byte{
-	'0': hexDigit | 0, '1': hexDigit | 1, '2': hexDigit | 2, '3': hexDigit | 3, '4': hexDigit | 4,
+	'0': hexDigit, '1': hexDigit | 1, '2': hexDigit | 2, '3': hexDigit | 3, '4': hexDigit | 4,
 	'5': hexDigit | 5, '6': hexDigit | 6, '7': hexDigit | 7, '8': hexDigit | 8, '9': hexDigit | 9,
 	'a': hexDigit | 10, 'b': hexDigit | 11, 'c': hexDigit | 12, 'd': hexDigit | 13, 'e': hexDigit | 14, 'f': hexDigit | 15,
 	'A': hexDigit | hexUpper | 10, 'B': hexDigit | hexUpper | 11, 'C': hexDigit | hexUpper | 12,

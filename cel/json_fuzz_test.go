@@ -140,7 +140,7 @@ func TestJSONRoundTrip(t *testing.T) {
 				t.Fatalf("writer %d: %s", i, diff)
 			}
 			for j, r := range got {
-				if r.Notes != 0 {
+				if r.Notes != plainNotes(r) {
 					t.Fatalf("writer %d: record %d has notes %d in %s", i, j, r.Notes, text)
 				}
 			}
@@ -179,7 +179,7 @@ func checkJSONFuzz(t *testing.T, in []byte, records []mrlog.Record, err error, o
 		t.Fatal(diff)
 	}
 	for i, r := range again {
-		if r.Notes != 0 {
+		if r.Notes != plainNotes(r) {
 			t.Fatalf("record %d was written by us and is not canonical in %q", i, text)
 		}
 		span := in[records[i].Span.Offset:][:records[i].Span.Length]

@@ -144,7 +144,7 @@ func (s *jsonStream) record(b *mrlog.Batch) error {
 		s.src.line += bytes.Count(v, []byte{'\n'})
 	}
 	if s.count == 0 {
-		s.head.Space, s.head.SpaceAssumed = r.Register.Space, s.rec.assumed
+		s.head.Space, s.head.SpaceAssumed = r.Register.Space, assumed(r)
 	}
 	s.count++
 	s.src.pos += len(v)

@@ -152,12 +152,11 @@ func jsonUint(raw []byte, limit uint64) (uint64, error) {
 	return n, nil
 }
 
-// jsonRecord parses records. It is used for one after the other, and is of no
-// interest between them but for assumed.
+// jsonRecord parses records, one after the other. What it holds between them is
+// room.
 type jsonRecord struct {
 	check   jsonChecker
 	opts    Options
-	assumed bool // of the last record: its space is an assumption
 	digests [mrlog.MaxDigests]mrlog.Digest
 }
 
@@ -280,7 +279,6 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		return spaceAt, fmt.Errorf("record has both %q and %q", jsonNV, spaceField)
 	}
 
-	d.assumed = false
 	limit := uint64(mrlog.MaxIndex)
 	if isNV {
 		limit = math.MaxUint32
@@ -295,7 +293,7 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		r.Register = mrlog.Register{Space: space, Index: uint32(n)}
 		w.loose = w.loose || plainIndex(r)
 	default:
-		r.Register, d.assumed = d.opts.plain(uint32(n), r.Type)
+		d.opts.plain(r, uint32(n))
 	}
 
 	loose, err := d.parseContent(content, b, r)

@@ -190,7 +190,7 @@ func TestJSONSampleRead(t *testing.T) {
 				if r.Span.Line != line {
 					t.Errorf("record %d is on line %d, want %d", i, r.Span.Line, line)
 				}
-				if r.Notes != 0 {
+				if r.Notes != mrlog.NoteSpaceAssumed {
 					t.Errorf("record %d has notes %d", i, r.Notes)
 				}
 			}
@@ -461,7 +461,7 @@ func TestJSONRegisters(t *testing.T) {
 			t.Errorf("%s: %v", test.index, err)
 			continue
 		}
-		if got[0].Register != test.want || r.Header().SpaceAssumed != test.assumed || r.Header().Space != test.want.Space || got[0].Notes != 0 {
+		if got[0].Register != test.want || r.Header().SpaceAssumed != test.assumed || r.Header().Space != test.want.Space || assumed(&got[0]) != test.assumed || noted(got) {
 			t.Errorf("%s %s: %+v, header %+v", test.index, test.contentType, got[0], r.Header())
 		}
 		back, err := writeJSON(arrayWriter, got)

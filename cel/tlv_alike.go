@@ -19,6 +19,7 @@ type tlvLast struct {
 	tlvFrame
 	ok       bool
 	register mrlog.Register
+	notes    mrlog.Note     // of the register
 	fixed    [fixedTLV]byte // from the index to the head of the only digest
 	fixedLen int
 	alg      mrlog.Alg // of the digest
@@ -44,6 +45,7 @@ func (t *TLVReader) remember(p []byte, f tlvFrame, r *mrlog.Record, fits dialect
 		tlvFrame: f,
 		ok:       len(r.Digests) == 1 && r.Digests[0].Alg.Size() != 0 && len(r.Content) <= MaxContent,
 		register: r.Register,
+		notes:    r.Notes & mrlog.NoteSpaceAssumed,
 		alg:      r.Digests[0].Alg,
 		typ:      byte(r.Type),
 		fits:     fits &^ inMinimal,
@@ -91,7 +93,7 @@ func (t *TLVReader) alike(b *mrlog.Batch, p []byte, base int64) int {
 
 		r := b.Add()
 		r.Number, r.HasNumber = number, true
-		r.Register = f.register
+		r.Register, r.Notes = f.register, f.notes
 		r.Digests = sums[:1:1]
 		r.Type = mrlog.ContentType(f.typ)
 		r.Content = q[f.content+tlvHead : size : size]

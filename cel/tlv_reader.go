@@ -320,14 +320,10 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 	case fieldCCMR:
 		r.Register = mrlog.Register{Space: mrlog.CCMR, Index: uint32(place)}
 	default:
-		var assumed bool
-		r.Register, assumed = t.opts.plain(uint32(place), r.Type)
-		if t.records == 0 {
-			t.header.SpaceAssumed = assumed
-		}
+		t.opts.plain(r, uint32(place))
 	}
 	if t.records == 0 {
-		t.header.Space = r.Register.Space
+		t.header.Space, t.header.SpaceAssumed = r.Register.Space, assumed(r)
 		t.indexType = indexType
 		t.fits = fits
 	}
