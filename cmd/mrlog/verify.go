@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mrlog.dev"
-	"mrlog.dev/convert"
 	"mrlog.dev/verify"
 )
 
@@ -117,31 +116,27 @@ func runVerify(ctx context.Context, e *env, s *source, expect, args []string) er
 	}
 	p := e.newProgress("verify")
 	defer p.done()
-	inputs := make([]*input, 0, len(args))
-	logs := make([]verify.Log, 0, len(args))
+	var in *input
+	c, err := verify.New(verify.Options{
+		Expect: x, Procs: procs(),
+		Progress: func(records, offset int64) { p.update(in, records, offset) },
+	})
+	if err != nil {
+		return usage("%w", err)
+	}
 	for _, arg := range args {
-		in, err := e.open(arg, o)
+		if in, err = e.open(arg, o); err != nil {
+			return err
+		}
+		err := c.Log(ctx, verify.Log{Name: in.name, Reader: in.Reader})
+		in.Close()
 		if err != nil {
 			return err
 		}
-		defer in.Close()
-		inputs = append(inputs, in)
-		logs = append(logs, verify.Log{Name: in.name, Reader: in.Reader})
-	}
-	report, err := verify.Check(ctx, logs, verify.Options{
-		Expect: x, Procs: procs(),
-		Progress: func(log int, records, offset int64) { p.update(inputs[log], records, offset) },
-	})
-	if err != nil {
-		return err
-	}
-	p.done()
-	for _, in := range inputs {
+		p.done()
 		e.warnTorn(in)
 	}
-	if len(inputs) == 1 {
-		checkStatedMR(inputs[0], report)
-	}
+	report := c.Report()
 	if e.json {
 		err = e.printJSON(verifyOutputOf(report))
 	} else {
@@ -155,186 +150,4 @@ func runVerify(ctx context.Context, e *env, s *source, expect, args []string) er
 		return no("not verified: %s", firstReason(report))
 	}
 	return nil
-}
-
-// checkStatedMR adds a finding when an envelope contradicts its own records.
-func checkStatedMR(in *input, report *verify.Report) {
-	stated, ok := convert.StatedMR(in.Reader)
-	if !ok {
-		return
-	}
-	for _, r := range report.Registers {
-		if strings.EqualFold(stated, fmt.Sprintf("%x", r.Value)) {
-			return
-		}
-	}
-	report.Found++
-	report.Findings = append(report.Findings, verify.Finding{
-		Log: in.name, Whole: true, Text: fmt.Sprintf("envelope states mr %.160q, its records replay to another value", stated),
-	})
-}
-
-type verifyOutput struct {
-	Verified  bool             `json:"verified"`
-	Records   uint64           `json:"records"`
-	Registers []verifyRegister `json:"registers"`
-	Findings  []verifyFinding  `json:"findings"`
-	Found     int              `json:"found"`
-}
-
-type verifyRegister struct {
-	Register string `json:"register"`
-	Bank     string `json:"bank"`
-	State    string `json:"state"`
-	Value    string `json:"value"`
-	Expected string `json:"expected,omitempty"`
-	Start    string `json:"start"`
-	Records  uint64 `json:"records"`
-	Prefix   *int64 `json:"prefix,omitempty"`
-	Matches  uint64 `json:"matches"`
-	Opaque   uint64 `json:"opaque"`
-	Differs  uint64 `json:"differs"`
-}
-
-type verifyFinding struct {
-	Log      string `json:"log"`
-	Register string `json:"register,omitempty"`
-	Bank     string `json:"bank,omitempty"`
-	Record   uint64 `json:"record"`
-	Line     int    `json:"line,omitempty"`
-	Offset   int64  `json:"offset"`
-	Text     string `json:"text"`
-}
-
-func verifyOutputOf(r *verify.Report) verifyOutput {
-	out := verifyOutput{Verified: r.OK(), Records: r.Records, Found: r.Found, Registers: []verifyRegister{}, Findings: []verifyFinding{}}
-	for _, b := range r.Registers {
-		v := verifyRegister{
-			Register: b.Register.String(), Bank: b.Alg.String(), State: b.State.String(),
-			Value: fmt.Sprintf("%x", b.Value), Expected: fmt.Sprintf("%x", b.Expected), Start: fmt.Sprintf("%x", b.Start),
-			Records: b.Records, Matches: b.Matches, Opaque: b.Opaque, Differs: b.Differs,
-		}
-		if b.Prefix >= 0 {
-			v.Prefix = &b.Prefix
-		}
-		out.Registers = append(out.Registers, v)
-	}
-	for _, f := range r.Findings {
-		v := verifyFinding{Log: f.Log, Record: f.Number, Line: f.Span.Line, Offset: f.Span.Offset, Text: f.Text}
-		if !f.Whole {
-			v.Register = f.Register.String()
-		}
-		if f.Alg != 0 {
-			v.Bank = f.Alg.String()
-		}
-		out.Findings = append(out.Findings, v)
-	}
-	return out
-}
-
-// printReport leads with the verdict, then a line per register, then what is
-// wrong, with its record.
-func (e *env) printReport(r *verify.Report) error {
-	var b strings.Builder
-	if r.OK() {
-		fmt.Fprintf(&b, "verified: %s\n", count(r.Records, "record"))
-	} else {
-		fmt.Fprintf(&b, "NOT VERIFIED: %s\n", count(r.Records, "record"))
-	}
-	width, states := 0, 0
-	for _, x := range r.Registers {
-		width = max(width, len(bankName(x)))
-		states = max(states, len(x.State.String()))
-	}
-	for _, x := range r.Registers {
-		fmt.Fprintf(&b, "  %-*s  %-*s  %x  %s%s\n", width, bankName(x), states, x.State, x.Value, count(x.Records, "record"), contents(x))
-		if x.State != verify.Unchecked && x.State != verify.Verified {
-			fmt.Fprintf(&b, "  %-*s  %s\n", width, "", stateReason(x))
-		}
-	}
-	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "  %s\n", findingText(f))
-	}
-	if n := r.Found - len(r.Findings); n > 0 {
-		fmt.Fprintf(&b, "  and %d more findings\n", n)
-	}
-	_, err := e.stdout.Write([]byte(b.String()))
-	return err
-}
-
-func bankName(x verify.Register) string { return x.Register.String() + ":" + x.Alg.String() }
-
-// contents says how the contents stand to the digests of a bank.
-func contents(x verify.Register) string {
-	var parts []string
-	for _, c := range []struct {
-		n    uint64
-		what string
-	}{
-		{x.Matches, "match their digest"},
-		{x.Opaque, "only describe what was measured"},
-		{x.Differs, "CONTRADICT their digest"},
-	} {
-		if c.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
-		}
-	}
-	if parts == nil {
-		return ""
-	}
-	return ": " + strings.Join(parts, ", ")
-}
-
-// stateReason explains a state that is not a yes.
-func stateReason(x verify.Register) string {
-	switch x.State {
-	case verify.Mismatch:
-		s := fmt.Sprintf("expected %x", x.Expected)
-		switch {
-		case x.Prefix == 0:
-			s += ", which is the start: the register has none of the records"
-		case x.Prefix > 0:
-			s += fmt.Sprintf(", which is the value after %d of the %d records: the log goes on past the register", x.Prefix, x.Records)
-		case x.Records == 0:
-			s += ", but no log here has a record of this register"
-		}
-		return s
-	case verify.Unexplained:
-		return fmt.Sprintf("its INIT states the start %x: neither the reset value nor the end of a log given here", x.Start)
-	case verify.Weak:
-		return "as expected, but SHA-1 proves nothing"
-	case verify.Absent:
-		return fmt.Sprintf("expected %x, but the log has no %s digests of this register", x.Expected, x.Alg)
-	}
-	return ""
-}
-
-func findingText(f verify.Finding) string {
-	if f.Whole {
-		return oneLine(f.Log + ": " + f.Text)
-	}
-	place := fmt.Sprintf("offset %d", f.Span.Offset)
-	if f.Span.Line > 0 {
-		place = fmt.Sprintf("line %d", f.Span.Line)
-	}
-	return oneLine(fmt.Sprintf("%s: record %d (%s, %s): %s", f.Log, f.Number, f.Register, place, f.Text))
-}
-
-// firstReason is the verdict's "because", in short: the report says more.
-func firstReason(r *verify.Report) string {
-	for _, x := range r.Registers {
-		switch x.State {
-		case verify.Mismatch, verify.Unexplained, verify.Absent:
-			return bankName(x) + ": " + x.State.String()
-		}
-	}
-	if len(r.Findings) > 0 {
-		return findingText(r.Findings[0])
-	}
-	for _, x := range r.Registers {
-		if x.State == verify.Weak {
-			return bankName(x) + ": " + stateReason(x)
-		}
-	}
-	return "no register was compared"
 }
