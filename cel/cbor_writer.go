@@ -13,13 +13,8 @@ import (
 
 // CBORWriter writes a log in CBOR. See [NewCBORWriter].
 type CBORWriter struct {
-	w       io.Writer
-	buf     []byte
-	err     error // of w, or errClosed; the writer is spent
-	closed  bool
-	records int64 // handed over
-	written int64
-	want    int64 // in the array; negative for a sequence
+	out  output
+	want int64 // records in the array; negative for a sequence
 }
 
 // NewCBORWriter returns a writer of a log in CBOR, in deterministic encoding
@@ -34,76 +29,44 @@ type CBORWriter struct {
 //
 // Close writes what is gathered. It does not close w.
 func NewCBORWriter(w io.Writer, records int64) *CBORWriter {
-	c := &CBORWriter{w: w, want: records}
+	c := &CBORWriter{out: newOutput(w, formatCBOR, ""), want: records}
 	if records >= 0 {
-		c.buf = appendCBOR(c.buf, cborArray, uint64(records))
+		c.out.buf = appendCBOR(c.out.buf, cborArray, uint64(records))
 	}
 	return c
 }
 
 // Write implements [mrlog.Writer].
 func (c *CBORWriter) Write(records []mrlog.Record) error {
-	if c.err != nil {
-		return c.err
+	var over error
+	if room := c.want - c.out.carried; c.want >= 0 && int64(len(records)) > room {
+		records = records[:room]
+		over = fmt.Errorf("%s: more records than the %d that the array was begun for", formatCBOR, c.want)
 	}
-	for i := range records {
-		if c.want >= 0 && c.written == c.want {
-			return fmt.Errorf("%s: more records than the %d that the array was begun for", formatCBOR, c.want)
-		}
-		what := c.append(&records[i])
-		if c.records++; what != "" {
-			return &mrlog.CarryError{Format: formatCBOR, Record: c.records - 1, Span: records[i].Span, What: what}
-		}
-		c.written++
-		if len(c.buf) >= flushSize {
-			if err := c.flush(); err != nil {
-				return err
-			}
-		}
+	if err := c.out.write(records, appendCBORRecord); err != nil {
+		return err
 	}
-	return nil
+	return over
 }
 
 // Close implements [mrlog.Writer]. An array that has fewer records than its
 // head says is an error; it has been written as far as it goes.
 func (c *CBORWriter) Close() error {
-	if c.closed {
-		return nil
-	}
-	if c.closed = true; c.err != nil {
-		return c.err
-	}
-	if err := c.flush(); err != nil {
-		return err
-	}
-	c.err = errClosed
-	if c.want >= 0 && c.written != c.want {
-		return fmt.Errorf("%s: %d records in an array that was begun for %d", formatCBOR, c.written, c.want)
-	}
-	return nil
+	return c.out.close(func(b []byte) ([]byte, error) {
+		if n := c.out.carried; c.want >= 0 && n != c.want {
+			return b, fmt.Errorf("%s: %d records in an array that was begun for %d", formatCBOR, n, c.want)
+		}
+		return b, nil
+	})
 }
 
-func (c *CBORWriter) flush() error {
-	if len(c.buf) == 0 {
-		return nil
-	}
-	n, err := c.w.Write(c.buf)
-	if err == nil && n < len(c.buf) {
-		err = io.ErrShortWrite
-	}
-	c.err = err
-	c.buf = c.buf[:0]
-	return err
-}
-
-// append appends a record to the buffer, or returns what of it CBOR cannot
-// carry.
-func (c *CBORWriter) append(r *mrlog.Record) string {
+// appendCBORRecord appends a record, or returns what of it CBOR cannot carry.
+func appendCBORRecord(b []byte, r *mrlog.Record) ([]byte, string) {
 	if what := cannotCarry(r); what != "" {
-		return what
+		return b, what
 	}
 	if what := checkCBOR(r); what != "" {
-		return what
+		return b, what
 	}
 	space := spaceKey(r)
 	fields := uint64(4)
@@ -113,7 +76,7 @@ func (c *CBORWriter) append(r *mrlog.Record) string {
 	if space != "" {
 		fields++
 	}
-	b := appendCBOR(c.buf, cborMap, fields)
+	b = appendCBOR(b, cborMap, fields)
 	if r.HasNumber {
 		b = appendCBOR(append(b, fieldNumber), cborUint, r.Number)
 	}
@@ -123,7 +86,8 @@ func (c *CBORWriter) append(r *mrlog.Record) string {
 	}
 	b = appendCBOR(append(b, index), cborUint, uint64(r.Register.Index))
 	b = appendCBOR(append(b, fieldDigests), cborArray, uint64(len(r.Digests)))
-	for _, d := range r.Digests {
+	for i := range r.Digests {
+		d := &r.Digests[i]
 		b = appendCBOR(b, cborMap, 2)
 		b = appendCBOR(append(b, 0), cborUint, uint64(d.Alg))
 		b = appendCBORString(append(b, 1), cborBytes, d.Sum)
@@ -131,13 +95,10 @@ func (c *CBORWriter) append(r *mrlog.Record) string {
 	b = appendCBOR(append(b, fieldContentType), cborUint, uint64(r.Type))
 	b = appendCBORContent(append(b, fieldContent), r)
 	if space != "" {
-		b = appendCBOR(b, cborText, uint64(len(spaceField)))
-		b = append(b, spaceField...)
-		b = appendCBOR(b, cborText, uint64(len(space)))
-		b = append(b, space...)
+		b = append(appendCBOR(b, cborText, uint64(len(spaceField))), spaceField...)
+		b = append(appendCBOR(b, cborText, uint64(len(space))), space...)
 	}
-	c.buf = b
-	return ""
+	return b, ""
 }
 
 // checkCBOR returns what of a content CBOR cannot carry.

@@ -233,6 +233,11 @@ func TestJSONWriterError(t *testing.T) {
 	if err := w.Close(); !errors.Is(err, full) {
 		t.Errorf("close: %v", err)
 	}
+	var out bytes.Buffer
+	w = NewEnvelopeWriter(&out, nil)
+	if err := w.Close(); err == nil || out.String() != `{"log":[` {
+		t.Errorf("envelope that no register value can be had for: %q, %v", &out, err)
+	}
 }
 
 // A batch holds its records while the next one is read.

@@ -13,33 +13,14 @@ import (
 	"mrlog.dev"
 )
 
-const (
-	// jsonFlush is how much a JSON writer gathers before it writes. Most
-	// records fit in the rest of jsonCap.
-	jsonFlush = 64 << 10
-	jsonCap   = jsonFlush + 8<<10
+// jsonRecordNames is how many names a record has beside its content, at most.
+const jsonRecordNames = 6 + 2*mrlog.MaxDigests
 
-	// jsonKeep is the largest buffer that a JSON writer keeps for the next
-	// records, so that one large record is not paid for to the end.
-	jsonKeep = 1 << 20
-
-	// jsonRecordNames is how many names a record has beside its content, at
-	// most.
-	jsonRecordNames = 6 + 2*mrlog.MaxDigests
-)
-
-// jsonOutput is what the writers of the JSON forms share.
-type jsonOutput struct {
-	w      io.Writer
-	format string
-	before string // the next record
-	sep    string // before all records but the first
-	after  string // a record
-
-	buf    []byte
-	count  int64 // records given to Write
-	err    error // of w; the writer is spent
-	closed bool
+// jsonEncoder is what the writers of the JSON forms share.
+type jsonEncoder struct {
+	open string // the next record
+	sep  string // opens all records but the first
+	shut string // closes a record
 
 	number decimal
 	place  jsonPlace
@@ -48,113 +29,51 @@ type jsonOutput struct {
 	batch mrlog.Batch
 }
 
-// write appends the records.
-func (o *jsonOutput) write(records []mrlog.Record) error {
-	if o.err != nil {
-		return o.err
-	}
-	for i := range records {
-		r := &records[i]
-		start := len(o.buf)
-		buf, what := o.append(o.buf, r)
-		o.buf = buf
-		o.count++
-		if what != "" {
-			o.buf = o.buf[:start]
-			return &mrlog.CarryError{Format: o.format, Record: o.count - 1, Span: r.Span, What: what}
-		}
-		o.before = o.sep
-		if len(o.buf) >= jsonFlush {
-			if err := o.flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// flush writes what is gathered.
-func (o *jsonOutput) flush() error {
-	if o.err != nil {
-		return o.err
-	}
-	if len(o.buf) > 0 {
-		n, err := o.w.Write(o.buf)
-		if err == nil && n < len(o.buf) {
-			err = io.ErrShortWrite
-		}
-		o.err = err
-	}
-	if o.buf = o.buf[:0]; cap(o.buf) > jsonKeep {
-		o.buf = make([]byte, 0, jsonCap)
-	}
-	return o.err
-}
-
-// close writes what is gathered, and tail.
-func (o *jsonOutput) close(tail func() error) error {
-	if o.closed {
-		return nil
-	}
-	o.closed = true
-	if o.err != nil {
-		return o.err
-	}
-	err := tail()
-	if ferr := o.flush(); ferr != nil {
-		return ferr
-	}
-	o.err = errClosed
-	return err
-}
-
 // append appends a record, compact and with its names in the order of CEL 1.1.
 // It returns what cannot be carried, or "".
-func (o *jsonOutput) append(dst []byte, r *mrlog.Record) ([]byte, string) {
+func (e *jsonEncoder) append(dst []byte, r *mrlog.Record) ([]byte, string) {
 	if what := cannotCarry(r); what != "" {
 		return dst, what
 	}
-	dst = append(dst, o.before...)
-	dst = append(dst, '{')
+	dst = append(dst, e.open...)
 	if r.HasNumber {
 		dst = append(dst, `"recnum":`...)
-		dst = o.number.append(dst, r.Number)
+		dst = e.number.append(dst, r.Number)
 		dst = append(dst, ',')
 	}
 	for i := range r.Digests {
 		d := &r.Digests[i]
 		if i == 0 {
-			dst = o.place.append(dst, r, d.Alg)
+			dst = e.place.append(dst, r, d.Alg)
 		} else {
 			dst = appendJSONAlg(append(dst, ','), d.Alg)
 		}
 		dst = appendJSONHex(dst, d.Sum)
 		dst = append(dst, '"', '}')
 	}
-	dst = append(dst, `],"content_type":`...)
-
 	if r.Type == mrlog.TypeCCCEL && r.Form == mrlog.FormRaw {
-		dst = append(dst, `"CC-CEL","content":`...)
+		dst = append(dst, `],"content_type":"CC-CEL","content":`...)
 		var bad int
 		if dst, bad = appendJSONString(dst, r.Content); bad >= 0 {
 			return dst, fmt.Sprintf("byte %d of the line (0x%02x) is not UTF-8, which a JSON string has to be", bad, r.Content[bad])
 		}
 	} else {
+		dst = append(dst, `],"content_type":`...)
 		var what string
-		if dst, what = o.appendType(dst, r); what == "" {
+		if dst, what = e.appendType(dst, r); what == "" {
 			dst = append(dst, `,"content":`...)
-			dst, what = o.appendContent(dst, r)
+			dst, what = e.appendContent(dst, r)
 		}
 		if what != "" {
 			return dst, what
 		}
 	}
-	dst = append(dst, '}')
-	return append(dst, o.after...), ""
+	e.open = e.sep
+	return append(dst, e.shut...), ""
 }
 
 // appendType appends the value of "content_type".
-func (o *jsonOutput) appendType(dst []byte, r *mrlog.Record) ([]byte, string) {
+func (e *jsonEncoder) appendType(dst []byte, r *mrlog.Record) ([]byte, string) {
 	if r.Type != mrlog.TypeNamed {
 		if name, ok := TypeName(r.Type); ok {
 			dst = append(dst, '"')
@@ -177,10 +96,10 @@ func (o *jsonOutput) appendType(dst []byte, r *mrlog.Record) ([]byte, string) {
 }
 
 // appendContent appends the value of "content", but for CC-CEL lines.
-func (o *jsonOutput) appendContent(dst []byte, r *mrlog.Record) ([]byte, string) {
+func (e *jsonEncoder) appendContent(dst []byte, r *mrlog.Record) ([]byte, string) {
 	switch r.Form {
 	case mrlog.FormJSON:
-		return o.appendVerbatim(dst, r)
+		return e.appendVerbatim(dst, r)
 	case mrlog.FormTLV:
 		if r.Type == mrlog.TypeCEL {
 			return appendJSONManagement(dst, r.Content)
@@ -224,7 +143,7 @@ func (o *jsonOutput) appendContent(dst []byte, r *mrlog.Record) ([]byte, string)
 
 // appendVerbatim appends a content that is one JSON value, as it stands. It
 // must be a value that the reader would take as just that.
-func (o *jsonOutput) appendVerbatim(dst []byte, r *mrlog.Record) ([]byte, string) {
+func (e *jsonEncoder) appendVerbatim(dst []byte, r *mrlog.Record) ([]byte, string) {
 	refuse := func(reason error) ([]byte, string) {
 		return dst, fmt.Sprintf("content of type %s is kept as JSON, and is not one valid JSON value: %v", typeString(r), reason)
 	}
@@ -250,13 +169,13 @@ func (o *jsonOutput) appendVerbatim(dst []byte, r *mrlog.Record) ([]byte, string
 			return refuse(errJSONNames)
 		}
 	}
-	if _, err := o.parse.check.check(v); err != nil {
+	if _, err := e.parse.check.check(v); err != nil {
 		return refuse(err)
 	}
-	o.batch.Reset()
-	probe := o.batch.Add()
+	e.batch.Reset()
+	probe := e.batch.Add()
 	probe.Type = r.Type
-	if _, err := o.parse.parseContent(v, &o.batch, probe); err != nil {
+	if _, err := e.parse.parseContent(v, &e.batch, probe); err != nil {
 		return refuse(err)
 	}
 	if probe.Form != mrlog.FormJSON {
@@ -353,69 +272,68 @@ func formString(f mrlog.Form) string {
 // record is written, and the writer may be used on. After any other error it is
 // spent.
 type JSONWriter struct {
-	o  jsonOutput
-	mr func() ([]byte, error) // nil for an array
+	out output
+	enc jsonEncoder
+	end func([]byte) ([]byte, error)
 }
 
 // NewJSONWriter returns a writer of an array. Nothing is written before Close
 // or 64 KiB.
 func NewJSONWriter(w io.Writer) *JSONWriter {
-	return &JSONWriter{o: newJSONOutput(w, "[")}
+	return newJSONWriter(w, "[", func(b []byte) ([]byte, error) { return append(b, "]\n"...), nil })
 }
 
 // NewEnvelopeWriter returns a writer of the envelope {"log":[…],"mr":HEX}.
-// Close calls mr for the register value that the log ends in; an error of it
-// is returned by Close, and the envelope is then left incomplete.
+// Close calls mr for the register value that the log ends in; an error of it,
+// or none to call, is returned by Close, and the envelope is then left
+// incomplete.
 func NewEnvelopeWriter(w io.Writer, mr func() ([]byte, error)) *JSONWriter {
-	return &JSONWriter{mr: mr, o: newJSONOutput(w, `{"log":[`)}
+	return newJSONWriter(w, `{"log":[`, func(b []byte) ([]byte, error) {
+		if mr == nil {
+			return b, errors.New("nothing gives the register value for the envelope")
+		}
+		value, err := mr()
+		if err != nil {
+			return b, err
+		}
+		if len(value) == 0 || len(value) > mrlog.MaxUnknownDigestSize {
+			return b, fmt.Errorf("register value of %d bytes for the envelope", len(value))
+		}
+		b = append(b, `],"mr":"`...)
+		b = appendJSONHex(b, value)
+		return append(b, "\"}\n"...), nil
+	})
 }
 
-func newJSONOutput(w io.Writer, start string) jsonOutput {
-	return jsonOutput{w: w, format: formatJSON, sep: ",\n", buf: append(make([]byte, 0, jsonCap), start...)}
+func newJSONWriter(w io.Writer, head string, end func([]byte) ([]byte, error)) *JSONWriter {
+	return &JSONWriter{out: newOutput(w, formatJSON, head), enc: jsonEncoder{open: "{", sep: ",\n{", shut: "}"}, end: end}
 }
 
 // Write appends records to the log; see [mrlog.Writer].
-func (w *JSONWriter) Write(records []mrlog.Record) error { return w.o.write(records) }
+func (w *JSONWriter) Write(records []mrlog.Record) error { return w.out.write(records, w.enc.append) }
 
 // Close completes the log and writes what is gathered. It does not close the
 // underlying writer. A second Close does nothing.
-func (w *JSONWriter) Close() error {
-	return w.o.close(func() error {
-		if w.mr == nil {
-			w.o.buf = append(w.o.buf, "]\n"...)
-			return nil
-		}
-		value, err := w.mr()
-		if err != nil {
-			return err
-		}
-		if len(value) == 0 || len(value) > mrlog.MaxUnknownDigestSize {
-			return fmt.Errorf("register value of %d bytes for the envelope", len(value))
-		}
-		w.o.buf = append(w.o.buf, `],"mr":"`...)
-		w.o.buf = appendJSONHex(w.o.buf, value)
-		w.o.buf = append(w.o.buf, "\"}\n"...)
-		return nil
-	})
-}
+func (w *JSONWriter) Close() error { return w.out.close(w.end) }
 
 // SeqWriter writes a canonical event log as a JSON text sequence (RFC 7464).
 // Records are written as [JSONWriter] writes them, each between the byte 0x1E
 // and a newline, and the same cannot be carried.
 type SeqWriter struct {
-	o jsonOutput
+	out output
+	enc jsonEncoder
 }
 
 // NewSeqWriter returns a writer of a sequence. Nothing is written before Close
 // or 64 KiB.
 func NewSeqWriter(w io.Writer) *SeqWriter {
-	const rs = string(rune(recordSeparator))
-	return &SeqWriter{jsonOutput{w: w, format: formatSeq, before: rs, sep: rs, after: "\n", buf: make([]byte, 0, jsonCap)}}
+	const open = string(rune(recordSeparator)) + "{"
+	return &SeqWriter{out: newOutput(w, formatSeq, ""), enc: jsonEncoder{open: open, sep: open, shut: "}\n"}}
 }
 
 // Write appends records to the log; see [mrlog.Writer].
-func (w *SeqWriter) Write(records []mrlog.Record) error { return w.o.write(records) }
+func (w *SeqWriter) Write(records []mrlog.Record) error { return w.out.write(records, w.enc.append) }
 
 // Close writes what is gathered. It does not close the underlying writer. A
 // second Close does nothing.
-func (w *SeqWriter) Close() error { return w.o.close(func() error { return nil }) }
+func (w *SeqWriter) Close() error { return w.out.close(nil) }

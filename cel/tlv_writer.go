@@ -10,18 +10,10 @@ import (
 	"mrlog.dev"
 )
 
-// flushSize is how much a writer gathers before it writes.
-const flushSize = 32 << 10
-
 // TLVWriter writes a log in TLV. See [NewTLVWriter].
 type TLVWriter struct {
-	w       io.Writer
-	dialect Dialect
-	buf     []byte
-	err     error // of w; the writer is spent
-	closed  bool
-
-	records   int64
+	out       output
+	dialect   Dialect
 	indexType byte // of the first record, in the GoEventlog dialect
 }
 
@@ -39,67 +31,25 @@ type TLVWriter struct {
 func NewTLVWriter(w io.Writer, d Dialect) (*TLVWriter, error) {
 	switch d {
 	case Minimal, GoEventlog, FourByte:
-		return &TLVWriter{w: w, dialect: d}, nil
+		return &TLVWriter{out: newOutput(w, formatTLV, ""), dialect: d}, nil
 	}
 	return nil, fmt.Errorf("unknown dialect %.40q of %s (known: %s, %s, %s)", string(d), formatTLV, Minimal, GoEventlog, FourByte)
 }
 
 // Write implements [mrlog.Writer].
-func (t *TLVWriter) Write(records []mrlog.Record) error {
-	if t.err != nil {
-		return t.err
-	}
-	for i := range records {
-		what := t.append(&records[i])
-		if t.records++; what != "" {
-			return &mrlog.CarryError{Format: formatTLV, Record: t.records - 1, Span: records[i].Span, What: what}
-		}
-		if len(t.buf) >= flushSize {
-			if err := t.flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+func (t *TLVWriter) Write(records []mrlog.Record) error { return t.out.write(records, t.append) }
 
 // Close implements [mrlog.Writer].
-func (t *TLVWriter) Close() error {
-	if t.closed {
-		return nil
-	}
-	if t.closed = true; t.err != nil {
-		return t.err
-	}
-	if err := t.flush(); err != nil {
-		return err
-	}
-	t.err = errClosed
-	return nil
-}
+func (t *TLVWriter) Close() error { return t.out.close(nil) }
 
-func (t *TLVWriter) flush() error {
-	if len(t.buf) == 0 {
-		return nil
-	}
-	n, err := t.w.Write(t.buf)
-	if err == nil && n < len(t.buf) {
-		err = io.ErrShortWrite
-	}
-	t.err = err
-	t.buf = t.buf[:0]
-	return err
-}
-
-// append appends a record to the buffer, or returns what of it the dialect
-// cannot carry.
-func (t *TLVWriter) append(r *mrlog.Record) string {
+// append appends a record, or returns what of it the dialect cannot carry.
+func (t *TLVWriter) append(b []byte, r *mrlog.Record) ([]byte, string) {
 	if what := cannotCarry(r); what != "" {
-		return what
+		return b, what
 	}
 	indexType, what := t.check(r)
 	if what != "" {
-		return what
+		return b, what
 	}
 
 	numberLen, indexLen := minimalLen(r.Number), minimalLen(uint64(r.Register.Index))
@@ -111,21 +61,18 @@ func (t *TLVWriter) append(r *mrlog.Record) string {
 		numberLen, indexLen = 4, 4
 	}
 	digestsLen := 0
-	for _, d := range r.Digests {
-		digestsLen += tlvHead + len(d.Sum)
+	for i := range r.Digests {
+		digestsLen += tlvHead + len(r.Digests[i].Sum)
 	}
 
-	b := appendHead(t.buf, fieldNumber, numberLen)
-	b = appendInt(b, r.Number, numberLen)
-	b = appendHead(b, indexType, indexLen)
-	b = appendInt(b, uint64(r.Register.Index), indexLen)
+	b = appendInt(appendHead(b, fieldNumber, numberLen), r.Number, numberLen)
+	b = appendInt(appendHead(b, indexType, indexLen), uint64(r.Register.Index), indexLen)
 	b = appendHead(b, fieldDigests, digestsLen)
-	for _, d := range r.Digests {
-		b = appendHead(b, byte(d.Alg), len(d.Sum))
-		b = append(b, d.Sum...)
+	for i := range r.Digests {
+		d := &r.Digests[i]
+		b = append(appendHead(b, byte(d.Alg), len(d.Sum)), d.Sum...)
 	}
-	t.buf = t.appendContent(b, r)
-	return ""
+	return t.appendContent(b, r), ""
 }
 
 // check returns the type of the record's index field, or what the dialect
