@@ -110,7 +110,7 @@ type Options struct {
 }
 
 // Copy reads all records of r and writes them as t says, through w. It returns
-// the replay of the records when the target needs one, and closes the log that
+// the replay of the records when source or target state a final value, and closes the log that
 // it writes.
 func Copy(ctx context.Context, w io.Writer, t Target, r mrlog.Reader, o Options) (*mrlog.Replay, error) {
 	var replay *mrlog.Replay
@@ -123,11 +123,14 @@ func Copy(ctx context.Context, w io.Writer, t Target, r mrlog.Reader, o Options)
 	}
 	var records int64
 	err = pipe.Each(ctx, r, o.Procs, func(batch []mrlog.Record) error {
+		if records == 0 && replay == nil && r.Header().Dialect == "envelope" {
+			replay = new(mrlog.Replay) // for the final value that the source states
+		}
 		if replay != nil {
 			if err := replay.Extend(batch); err != nil {
 				return err
 			}
-			if replay.Len() > 1 { // before anything is written in vain
+			if t.NeedsReplay() && replay.Len() > 1 { // before anything is written in vain
 				_, err := finalValue(replay)
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,7 +98,7 @@ func (o *convertOptions) target() (convert.Target, error) {
 	return t, nil
 }
 
-func runConvert(ctx context.Context, e *env, o *convertOptions, arg string) (err error) {
+func runConvert(ctx context.Context, e *env, o *convertOptions, arg string) error {
 	from, err := o.options()
 	if err != nil {
 		return err
@@ -106,34 +107,31 @@ func runConvert(ctx context.Context, e *env, o *convertOptions, arg string) (err
 	if err != nil {
 		return err
 	}
+	stdin := e.stdin
 	if t.NeedsCount() {
-		spooled, drop, err := e.count(ctx, arg, from, &t)
+		spool, err := e.count(ctx, arg, from, &t)
 		if err != nil {
 			return err
 		}
-		defer drop()
-		return e.convert(ctx, o.output, t, arg, spooled, from)
+		if spool != nil {
+			defer spool.Close()
+			stdin = spool
+		}
 	}
-	return e.convert(ctx, o.output, t, arg, nil, from)
-}
-
-// convert does the work, from the spooled copy of the input if there is one.
-func (e *env) convert(ctx context.Context, output string, t convert.Target, arg string, spooled io.Reader, from convert.Source) (err error) {
-	world := *e
-	if spooled != nil {
-		world.stdin = spooled
-	}
-	in, err := world.open(arg, from)
+	in, err := open(arg, stdin, from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := e.create(output)
+	out, err := e.create(o.output)
 	if err != nil {
 		return err
 	}
-	defer func() { err = out.finish(err) }()
+	return out.finish(e.convert(ctx, in, out, t))
+}
 
+// convert copies a log and warns of what it says wrong of itself.
+func (e *env) convert(ctx context.Context, in *input, out io.Writer, t convert.Target) error {
 	p := e.newProgress("convert")
 	defer p.done()
 	replay, err := convert.Copy(ctx, out, t, in.Reader, convert.Options{
@@ -160,43 +158,37 @@ func (e *env) convert(ctx context.Context, output string, t convert.Target, arg 
 
 // count reads the log once to learn how many records it has, which the target
 // states first. Standard input is kept in a temporary file meanwhile, already
-// unlinked, that the caller drops.
-func (e *env) count(ctx context.Context, arg string, from convert.Source, t *convert.Target) (io.Reader, func(), error) {
-	var spool *os.File
-	drop := func() {}
-	world := *e
-	if info, err := os.Stat(arg); arg == "-" || err == nil && !info.Mode().IsRegular() {
-		if arg != "-" {
-			return nil, drop, usage("%s is not a regular file, and %s states the number of records first: use - or --dialect sequence", arg, t.Format)
+// unlinked, which is returned to be read again.
+func (e *env) count(ctx context.Context, arg string, from convert.Source, t *convert.Target) (spool *os.File, err error) {
+	stdin := e.stdin
+	if arg == "-" {
+		if spool, err = os.CreateTemp("", "mrlog-spool-"); err != nil {
+			return nil, err
 		}
-		spool, err = os.CreateTemp("", "mrlog-spool-")
-		if err != nil {
-			return nil, drop, err
-		}
-		drop = func() { _ = spool.Close() }
+		defer func() {
+			if err != nil {
+				_ = spool.Close()
+			}
+		}()
 		if err := os.Remove(spool.Name()); err != nil {
-			drop()
-			return nil, drop, err
+			return nil, err
 		}
-		world.stdin = io.TeeReader(e.stdin, spool)
+		stdin = io.TeeReader(e.stdin, spool)
+	} else if info, err := os.Stat(arg); err == nil && !info.Mode().IsRegular() {
+		return nil, usage("%s is not a regular file, and %s states the number of records first: use - or --dialect sequence", arg, t.Format)
 	}
-	in, err := world.open(arg, from)
-	if err == nil {
-		t.Records, err = convert.Count(ctx, in.Reader)
-		err = in.at(err)
-		_ = in.Close()
+	in, err := open(arg, stdin, from)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && spool != nil {
+	defer in.Close()
+	if t.Records, err = convert.Count(ctx, in.Reader); err != nil {
+		return nil, in.at(err)
+	}
+	if spool != nil {
 		_, err = spool.Seek(0, io.SeekStart)
 	}
-	if err != nil {
-		drop()
-		return nil, func() {}, err
-	}
-	if spool == nil {
-		return nil, drop, nil
-	}
-	return spool, drop, nil
+	return spool, err
 }
 
 // output is where a conversion goes: standard output, or a file that takes the
@@ -211,7 +203,11 @@ func (e *env) create(path string) (*output, error) {
 	if path == "-" {
 		return &output{Writer: e.stdout}, nil
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // what a link points to is replaced, not the link
+	}
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
 		// A device or a pipe: there is nothing to replace.
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
@@ -219,16 +215,20 @@ func (e *env) create(path string) (*output, error) {
 		}
 		return &output{Writer: f, file: f}, nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
+	// The umask counts for a new file, the mode of an older one is kept.
+	temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%08x", filepath.Base(path), rand.Uint32()))
+	f, ferr := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if ferr != nil {
 		var p *fs.PathError
-		if errors.As(err, &p) {
+		if errors.As(ferr, &p) && !errors.Is(ferr, fs.ErrExist) {
 			p.Path = path // not the temporary name, which nobody asked for
 		}
-		return nil, err
+		return nil, ferr
 	}
-	if err := f.Chmod(0o644); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
+	if err == nil {
+		if err := f.Chmod(info.Mode().Perm()); err != nil {
+			return nil, errors.Join(err, f.Close(), os.Remove(temp))
+		}
 	}
 	return &output{Writer: f, file: f, path: path}, nil
 }

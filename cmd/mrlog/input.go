@@ -17,21 +17,23 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/term"
 )
 
 // source holds the flags that say how a log is to be read.
 type source struct {
 	from, space, torn string
-	pcr               int64
+	pcr               uint32
+	hasPCR            func() bool
 }
 
 func (s *source) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.from, "from", "", "`FORMAT` of the input: "+strings.Join(convert.Names(), ", ")+" (default: detected)")
-	f.Int64Var(&s.pcr, "pcr", -1, "`NUMBER` of a native log's register (default: its hint, else 2)")
+	f.Uint32Var(&s.pcr, "pcr", 0, "`NUMBER` of a native log's register (default: its hint, else 2)")
+	s.hasPCR = func() bool { return f.Changed("pcr") }
 	f.StringVar(&s.space, "space", "", "`SPACE` of registers that the log gives by number only: pcr, ccmr, rtmr")
 	f.StringVar(&s.torn, "torn", "error", "`HOW` to take a native log's torn last line: error, or ignore and go on without it")
-	f.Lookup("pcr").DefValue = "0" // so that help does not show -1
 	must(cmd.RegisterFlagCompletionFunc("from", complete(convert.Names()...)))
 	must(cmd.RegisterFlagCompletionFunc("space", complete("pcr", "ccmr", "rtmr")))
 	must(cmd.RegisterFlagCompletionFunc("torn", complete("error", "ignore")))
@@ -58,12 +60,10 @@ func (s *source) options() (convert.Source, error) {
 	default:
 		return o, usage("--torn %q: want error or ignore", s.torn)
 	}
-	if s.pcr < -1 || s.pcr > mrlog.MaxIndex {
+	if s.pcr > mrlog.MaxIndex {
 		return o, usage("--pcr %d: want a number from 0 to %d", s.pcr, mrlog.MaxIndex)
 	}
-	if s.pcr >= 0 {
-		o.Index, o.HasIndex = uint32(s.pcr), true
-	}
+	o.Index, o.HasIndex = s.pcr, s.hasPCR()
 	if s.space != "" {
 		space, err := mrlog.ParseSpace(s.space)
 		if err == nil && space == mrlog.NV {
@@ -110,9 +110,14 @@ func named(name string, err error) error {
 
 // open opens a log by its FILE argument.
 func (e *env) open(arg string, o convert.Source) (*input, error) {
+	return open(arg, e.stdin, o)
+}
+
+// open opens a log by its FILE argument, "-" being what stdin has.
+func open(arg string, stdin io.Reader, o convert.Source) (*input, error) {
 	in := &input{name: arg}
 	if arg == "-" {
-		in.name, in.file = "standard input", io.NopCloser(e.stdin)
+		in.name, in.file = "standard input", io.NopCloser(stdin)
 	} else {
 		f, err := os.Open(arg)
 		if err != nil {
@@ -135,6 +140,9 @@ func (e *env) open(arg string, o convert.Source) (*input, error) {
 	r, err := convert.Open(in.file, o)
 	if err != nil {
 		_ = in.file.Close()
+		if errors.Is(err, convert.ErrIndex) {
+			return nil, usage("--pcr: %s: %w", in.name, err)
+		}
 		return nil, in.at(err)
 	}
 	in.Reader = r
@@ -183,7 +191,7 @@ func (p *progress) update(in *input, records, offset int64) {
 	if in.size > 0 {
 		percent = fmt.Sprintf(" %d%%,", offset*100/in.size)
 	}
-	fmt.Fprintf(p.e.stderr, "\rmrlog: %s %s:%s %d records\x1b[K", p.verb, in.name, percent, records)
+	fmt.Fprintf(p.e.stderr, "\rmrlog: %s %s:%s %d records\x1b[K", p.verb, term.Line(in.name), percent, records)
 }
 
 // done takes the line away.

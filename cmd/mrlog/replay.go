@@ -47,6 +47,7 @@ type registerOutput struct {
 	Bank     string `json:"bank"`
 	Value    string `json:"value"`
 	Records  uint64 `json:"records"`
+	Start    string `json:"unexplained_start,omitempty"`
 }
 
 func runReplay(ctx context.Context, e *env, s *source, args []string) error {
@@ -113,7 +114,11 @@ func more(n int) string {
 func registerOutputs(banks []mrlog.Bank) []registerOutput {
 	out := make([]registerOutput, 0, len(banks))
 	for _, b := range banks {
-		out = append(out, registerOutput{b.Register.String(), b.Alg.String(), fmt.Sprintf("%x", b.Value), b.Records})
+		r := registerOutput{Register: b.Register.String(), Bank: b.Alg.String(), Value: fmt.Sprintf("%x", b.Value), Records: b.Records}
+		if b.Unexplained {
+			r.Start = fmt.Sprintf("%x", b.Start)
+		}
+		out = append(out, r)
 	}
 	return out
 }
@@ -137,6 +142,9 @@ func (e *env) printBanks(banks []mrlog.Bank) error {
 	return nil
 }
 
+// maxSkippedWarnings bounds what a log of made-up algorithms can make us say.
+const maxSkippedWarnings = 8
+
 // warnSkipped tells of banks that could not be computed.
 func (e *env) warnSkipped(skipped map[mrlog.Alg]uint64) {
 	algs := make([]mrlog.Alg, 0, len(skipped))
@@ -144,7 +152,11 @@ func (e *env) warnSkipped(skipped map[mrlog.Alg]uint64) {
 		algs = append(algs, a)
 	}
 	slices.Sort(algs)
-	for _, a := range algs {
+	for i, a := range algs {
+		if i == maxSkippedWarnings {
+			e.warn("and %d more algorithms", len(algs)-i)
+			break
+		}
 		e.warn("algorithm %s is not known; left out of the replay: %s", a, count(skipped[a], "digest"))
 	}
 }

@@ -6,7 +6,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -112,7 +111,7 @@ func runShow(ctx context.Context, e *env, s *source, o *showOptions, arg string)
 		}
 		v = &tableView{out: out, width: width}
 	}
-	err = e.show(ctx, in, v, out)
+	err = e.show(ctx, in, v)
 	// What was shown is shown, whatever came then.
 	if flushed := out.Flush(); err == nil {
 		err = flushed
@@ -121,9 +120,9 @@ func runShow(ctx context.Context, e *env, s *source, o *showOptions, arg string)
 }
 
 // show replays the log and hands each record to the view.
-func (e *env) show(ctx context.Context, in *input, v view, out io.Writer) error {
+func (e *env) show(ctx context.Context, in *input, v view) error {
 	var p *progress
-	if columns(out) == 0 {
+	if columns(e.stdout) == 0 {
 		p = e.newProgress("show")
 	}
 	defer p.done()
@@ -134,7 +133,7 @@ func (e *env) show(ctx context.Context, in *input, v view, out io.Writer) error 
 		records uint64
 		begun   bool
 	)
-	_, derived := in.Reader.(mrlog.Hasher)
+	derived := in.Reader.Header().Derived
 	err := pipe.Each(ctx, in.Reader, procs(), func(batch []mrlog.Record) error {
 		if !begun {
 			begun = true

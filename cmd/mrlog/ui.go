@@ -15,20 +15,19 @@ package main
 //   - The exit code says what happened: the table exitCodes.
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"golang.org/x/term"
+	xterm "golang.org/x/term"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/term"
 )
 
 // The exit codes.
@@ -115,16 +114,16 @@ func (e *env) report(err error) int {
 		return exitOK
 	}
 	code, hint := classify(err)
-	text := err.Error()
+	message := err.Error()
 	if errors.Is(err, context.Canceled) {
-		text = "interrupted"
+		message = "interrupted"
 	}
 	if e.json {
-		line, _ := json.Marshal(errorOutput{text, hint, code})
+		line, _ := appendJSON(nil, errorOutput{message, hint, code})
 		fmt.Fprintf(e.stderr, "%s\n", line)
 		return code
 	}
-	e.say("error: %s", strings.ReplaceAll(text, "\n", "; ")) // joined errors
+	e.say("error: %s", strings.ReplaceAll(message, "\n", "; ")) // joined errors
 	if hint != "" {
 		e.say("hint: %s", hint)
 	}
@@ -136,31 +135,8 @@ func (e *env) warn(format string, args ...any) { e.say("warning: "+format, args.
 // say prints one line to standard error, whatever is in it: file names and
 // what stands in logs may hold anything.
 func (e *env) say(format string, args ...any) {
-	fmt.Fprintf(e.stderr, "mrlog: %s\n", oneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(e.stderr, "mrlog: %s\n", term.Line(fmt.Sprintf(format, args...)))
 }
-
-// oneLine gives text as a line that can move no cursor.
-func oneLine(text string) string {
-	if strings.IndexFunc(text, hidden) < 0 && utf8.ValidString(text) {
-		return text
-	}
-	var b strings.Builder
-	for i, r := range text {
-		switch _, n := utf8.DecodeRuneInString(text[i:]); {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, text[i])
-		case hidden(r):
-			quoted := strconv.QuoteRuneToASCII(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// hidden reports whether a character shows as anything but itself.
-func hidden(r rune) bool { return r != ' ' && !unicode.IsPrint(r) }
 
 // count gives "1 record", "2 records".
 func count[N int | int64 | uint64](n N, what string) string {
@@ -172,18 +148,31 @@ func count[N int | int64 | uint64](n N, what string) string {
 
 // printJSON prints a value as the answer of a verb.
 func (e *env) printJSON(v any) error {
-	enc := json.NewEncoder(e.stdout)
+	line, err := appendJSON(nil, v)
+	if err == nil {
+		_, err = e.stdout.Write(append(line, '\n'))
+	}
+	return err
+}
+
+// appendJSON appends a value as JSON that is safe to print.
+func appendJSON(dst []byte, v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return dst, err
+	}
+	return term.JSON(dst, bytes.TrimSuffix(b.Bytes(), []byte{'\n'})), nil
 }
 
 // columns returns the width of the terminal behind w, or 0 if there is none.
 func columns(w io.Writer) int {
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !ok || !xterm.IsTerminal(int(f.Fd())) {
 		return 0
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
+	width, _, err := xterm.GetSize(int(f.Fd()))
 	if err != nil || width < 40 {
 		return 80
 	}

@@ -6,60 +6,95 @@ package term
 
 import (
 	"fmt"
-	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// Printable returns text in which nothing can move the cursor, change colours
-// or reorder what is read. Text of graphic characters and blanks stays as it
-// is. Any other is given in double quotes, with control characters, formatting
-// characters and bytes that are not UTF-8 as escapes (\t, \x1b, \u202e) and
-// quotes and backslashes escaped too; so is text that begins with a quote.
-// Two different texts never look the same.
-func Printable[T string | []byte](text T) string {
+// Line returns text as a line in which nothing can move the cursor, change
+// colours or reorder what is read: control characters, formatting and invisible
+// characters and bytes that are not UTF-8 become escapes such as \t, \x1b or
+// \u202e. It is for messages; a text that holds such an escape itself looks the
+// same.
+func Line[T string | []byte](text T) string {
 	if plain(text) {
 		return string(text)
 	}
-	var b strings.Builder
-	b.WriteByte('"')
-	for s := string(text); len(s) > 0; {
+	return string(appendEscaped(nil, string(text), false))
+}
+
+// Printable is Line for what must be told apart: text with anything to escape
+// is given in double quotes, with quotes and backslashes escaped too, and so is
+// text that begins with a quote. Characters that merely resemble others stay.
+func Printable[T string | []byte](text T) string {
+	if plain(text) && (len(text) == 0 || text[0] != '"') {
+		return string(text)
+	}
+	return string(append(appendEscaped([]byte{'"'}, string(text), true), '"'))
+}
+
+// JSON appends JSON text, which must be valid, with every character in its
+// strings that Line would escape as \u followed by four digits.
+func JSON(dst, text []byte) []byte {
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		switch {
+		case r < 0x7F || graphic(r):
+			dst = append(dst, text[:n]...)
+		case r > 0xFFFF:
+			hi, lo := utf16.EncodeRune(r)
+			dst = fmt.Appendf(dst, `\u%04x\u%04x`, hi, lo)
+		default:
+			dst = fmt.Appendf(dst, `\u%04x`, r)
+		}
+		text = text[n:]
+	}
+	return dst
+}
+
+// appendEscaped appends text with escapes; of a quoted text also quotes and
+// backslashes.
+func appendEscaped(dst []byte, s string, quoted bool) []byte {
+	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
 		switch {
 		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case r == '\\' || r == '"':
-			b.WriteByte('\\')
-			b.WriteRune(r)
+			dst = fmt.Appendf(dst, `\x%02x`, s[0])
+		case quoted && (r == '\\' || r == '"'):
+			dst = append(dst, '\\', byte(r))
 		case r == '\t':
-			b.WriteString(`\t`)
+			dst = append(dst, `\t`...)
 		case r == '\r':
-			b.WriteString(`\r`)
+			dst = append(dst, `\r`...)
 		case r == '\n':
-			b.WriteString(`\n`)
+			dst = append(dst, `\n`...)
 		case graphic(r):
-			b.WriteRune(r)
+			dst = append(dst, s[:n]...)
 		case r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
+			dst = fmt.Appendf(dst, `\x%02x`, r)
 		case r > 0xFFFF:
-			fmt.Fprintf(&b, `\U%08x`, r)
+			dst = fmt.Appendf(dst, `\U%08x`, r)
 		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
+			dst = fmt.Appendf(dst, `\u%04x`, r)
 		}
 		s = s[n:]
 	}
-	b.WriteByte('"')
-	return b.String()
+	return dst
 }
 
-// graphic reports whether a character shows as itself and moves nothing. Of
+// graphic reports whether a character shows as something and moves nothing. Of
 // blanks only the common one does.
-func graphic(r rune) bool { return r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Zs, r) }
-
-func plain[T string | []byte](text T) bool {
-	if len(text) > 0 && text[0] == '"' {
+func graphic(r rune) bool {
+	switch {
+	case r < 0x7F:
+		return r >= ' '
+	case r == '\u2800': // braille without a dot
 		return false
 	}
+	return unicode.IsGraphic(r) && !unicode.In(r, unicode.Zs, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+func plain[T string | []byte](text T) bool {
 	for s := string(text); len(s) > 0; {
 		r, n := utf8.DecodeRuneInString(s)
 		if r == utf8.RuneError && n == 1 || !graphic(r) {
