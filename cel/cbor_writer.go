@@ -105,20 +105,20 @@ func appendCBORRecord(b []byte, r *mrlog.Record) ([]byte, string) {
 func checkCBOR(r *mrlog.Record) string {
 	switch r.Form {
 	case mrlog.FormJSON:
-		return fmt.Sprintf("content of %s is a JSON value", describeContent(r))
+		return fmt.Sprintf("content of %s is a JSON value", describeType(r))
 	case mrlog.FormCBOR:
 		if len(r.Name) != 0 || r.Event != 0 {
-			return fmt.Sprintf("content of %s is a CBOR item and has fields beside it", describeContent(r))
+			return fmt.Sprintf("content of %s is a CBOR item and has fields beside it", describeType(r))
 		}
 		if err := checkItem(r.Content); err != nil {
-			return fmt.Sprintf("content of %s is no CBOR item: %v", describeContent(r), err)
+			return fmt.Sprintf("content of %s is no CBOR item: %v", describeType(r), err)
 		}
 		if !staysWhole(r.Type, r.Content) {
-			return fmt.Sprintf("content of %s is a CBOR item that should be fields of the record", describeContent(r))
+			return fmt.Sprintf("content of %s is a CBOR item that should be fields of the record", describeType(r))
 		}
 	case mrlog.FormTLV:
 		if r.Type != mrlog.TypeCEL {
-			return fmt.Sprintf("content of %s is in TLVs", describeContent(r))
+			return fmt.Sprintf("content of %s is in TLVs", describeType(r))
 		}
 		switch _, rest, err := ParseManagement(r.Content); {
 		case err != nil:
@@ -134,20 +134,12 @@ func checkCBOR(r *mrlog.Record) string {
 			return fmt.Sprintf("template name %.40q is not UTF-8", r.Name)
 		}
 	default:
-		return fmt.Sprintf("content of %s is in no known form", describeContent(r))
+		return fmt.Sprintf("content of %s is in no known form", describeType(r))
 	}
 	if r.Type == mrlog.TypeNamed {
-		return fmt.Sprintf("content %s has no number", describeContent(r))
+		return fmt.Sprintf("content %s has no number", describeType(r))
 	}
 	return ""
-}
-
-// describeContent names a record's content type for an error.
-func describeContent(r *mrlog.Record) string {
-	if r.Type == mrlog.TypeNamed {
-		return fmt.Sprintf("type %.40q", r.Name)
-	}
-	return describeType(r.Type)
 }
 
 // appendCBORContent appends the content item.

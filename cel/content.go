@@ -114,47 +114,6 @@ func spaceKey(r *mrlog.Record) string {
 	return r.Register.Space.String()
 }
 
-// TypeName returns the name that CEL-JSON gives a content type, and false for
-// a type that has no registered name. CC-CEL is not registered either; it is
-// the name that converters of native logs write.
-func TypeName(t mrlog.ContentType) (string, bool) {
-	switch t {
-	case mrlog.TypeCEL:
-		return "cel", true
-	case mrlog.TypePCClient:
-		return "pcclient_std", true
-	case mrlog.TypeIMATemplate:
-		return "ima_template", true
-	case mrlog.TypeIMATLV:
-		return "ima_tlv", true
-	case mrlog.TypeSystemd:
-		return "systemd", true
-	case mrlog.TypeCCCEL:
-		return "CC-CEL", true
-	}
-	return "", false
-}
-
-// TypeByName returns the content type with exactly the name that [TypeName]
-// gives.
-func TypeByName(name string) (mrlog.ContentType, bool) {
-	switch name {
-	case "CC-CEL":
-		return mrlog.TypeCCCEL, true
-	case "pcclient_std":
-		return mrlog.TypePCClient, true
-	case "ima_template":
-		return mrlog.TypeIMATemplate, true
-	case "ima_tlv":
-		return mrlog.TypeIMATLV, true
-	case "systemd":
-		return mrlog.TypeSystemd, true
-	case "cel":
-		return mrlog.TypeCEL, true
-	}
-	return 0, false
-}
-
 // notExtended reports what the content says of Record.NotExtended: EV_NO_ACTION,
 // or management events that are all cel_version or firmware_end (CEL 1.1,
 // content cel). A content that is kept whole because it is not understood

@@ -137,8 +137,8 @@ func TestJSONCannotCarry(t *testing.T) {
 		{other(mrlog.TypeCEL, mrlog.FormTLV, ""), "management event"},
 		{other(mrlog.TypeCEL, mrlog.FormTLV, "\x63\x00\x00\x00\x00"), "management event"},
 		{other(mrlog.TypeCEL, mrlog.FormTLV, "\x50\x00\x00\x00\x02\x00\x01"), "management event"}, // 0001 is not minimal
-		{other(80, mrlog.FormTLV, "x"), "80 in TLV form"},
-		{other(mrlog.TypeSystemd, mrlog.FormTLV, "x"), "systemd in TLV form"},
+		{other(80, mrlog.FormTLV, "x"), "type 80 in TLV form"},
+		{other(mrlog.TypeSystemd, mrlog.FormTLV, "x"), "type systemd (9) in TLV form"},
 		{other(mrlog.TypeNamed, mrlog.FormJSON, "{}"), "neither a number nor a name"},
 		{line(func(r *mrlog.Record) {
 			r.Type, r.Form, r.Name, r.Content = mrlog.TypeNamed, mrlog.FormJSON, []byte("cel"), []byte("{}")

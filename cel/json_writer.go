@@ -138,14 +138,14 @@ func (e *jsonEncoder) appendContent(dst []byte, r *mrlog.Record) ([]byte, string
 			return append(dst, '"'), ""
 		}
 	}
-	return dst, fmt.Sprintf("content of type %s in %s has no JSON form", typeString(r), formString(r.Form))
+	return dst, fmt.Sprintf("content of %s in %s has no JSON form", describeType(r), formString(r.Form))
 }
 
 // appendVerbatim appends a content that is one JSON value, as it stands. It
 // must be a value that the reader would take as just that.
 func (e *jsonEncoder) appendVerbatim(dst []byte, r *mrlog.Record) ([]byte, string) {
 	refuse := func(reason error) ([]byte, string) {
-		return dst, fmt.Sprintf("content of type %s is kept as JSON, and is not one valid JSON value: %v", typeString(r), reason)
+		return dst, fmt.Sprintf("content of %s is kept as JSON, and is not one valid JSON value: %v", describeType(r), reason)
 	}
 	if r.Type == mrlog.TypeCCCEL {
 		return dst, "line of a native log is not in its raw form"
@@ -179,7 +179,7 @@ func (e *jsonEncoder) appendVerbatim(dst []byte, r *mrlog.Record) ([]byte, strin
 		return refuse(err)
 	}
 	if probe.Form != mrlog.FormJSON {
-		return dst, fmt.Sprintf("content of type %s is kept as JSON, and would be read as something else", typeString(r))
+		return dst, fmt.Sprintf("content of %s is kept as JSON, and would be read as something else", describeType(r))
 	}
 	return append(dst, v...), ""
 }
@@ -233,17 +233,6 @@ func appendJSONManagement(dst, content []byte) ([]byte, string) {
 		dst[start], dst[len(dst)-1] = '[', ']'
 	}
 	return dst, ""
-}
-
-// typeString names a content type for an error.
-func typeString(r *mrlog.Record) string {
-	if r.Type == mrlog.TypeNamed {
-		return fmt.Sprintf("%.40q", r.Name)
-	}
-	if name, ok := TypeName(r.Type); ok {
-		return name
-	}
-	return strconv.FormatUint(uint64(r.Type), 10)
 }
 
 // formString names a form for an error.

@@ -29,40 +29,8 @@ const (
 	StateKexec     = 2
 )
 
-// String returns the name that CEL-JSON gives the event, "cel_version" say, or
-// "" for an unknown one.
-func (t ManagementType) String() string {
-	switch t {
-	case CELVersion:
-		return "cel_version"
-	case FirmwareEnd:
-		return "firmware_end"
-	case Timestamp:
-		return "cel_timestamp"
-	case StateTrans:
-		return "state_trans"
-	}
-	return ""
-}
-
 // Extended reports whether such an event is extended into its register.
 func (t ManagementType) Extended() bool { return t != CELVersion && t != FirmwareEnd }
-
-// ManagementTypeByName returns the event with exactly the name that String
-// gives.
-func ManagementTypeByName(name string) (ManagementType, bool) {
-	switch name {
-	case "cel_version":
-		return CELVersion, true
-	case "firmware_end":
-		return FirmwareEnd, true
-	case "cel_timestamp":
-		return Timestamp, true
-	case "state_trans":
-		return StateTrans, true
-	}
-	return 0, false
-}
 
 // managementType maps a number as found to a known event; exact is false for
 // the hexadecimal numbering.
@@ -74,34 +42,6 @@ func managementType(n uint64) (t ManagementType, exact, ok bool) {
 		return ManagementType(n-0x80) + Timestamp, false, true
 	}
 	return 0, false, false
-}
-
-// StateName returns the name of a StateTrans value, "kexec" say, and false for
-// a value that has none.
-func StateName(v uint64) (string, bool) {
-	switch v {
-	case StateSuspend:
-		return "suspend", true
-	case StateHibernate:
-		return "hibernate", true
-	case StateKexec:
-		return "kexec", true
-	}
-	return "", false
-}
-
-// StateByName returns the value of a StateTrans event with exactly the name
-// that [StateName] gives.
-func StateByName(name string) (uint64, bool) {
-	switch name {
-	case "suspend":
-		return StateSuspend, true
-	case "hibernate":
-		return StateHibernate, true
-	case "kexec":
-		return StateKexec, true
-	}
-	return 0, false
 }
 
 // Management is one management event. A record of [mrlog.TypeCEL] in FormTLV

@@ -110,9 +110,9 @@ func (t *TLVWriter) check(r *mrlog.Record) (indexType byte, what string) {
 	case isField(byte(r.Type)):
 		return 0, fmt.Sprintf("content type %d is the number of a field in TLV", r.Type)
 	case r.Form == mrlog.FormJSON:
-		return 0, fmt.Sprintf("content of %s is a JSON value", describeType(r.Type))
+		return 0, fmt.Sprintf("content of %s is a JSON value", describeType(r))
 	case r.Form == mrlog.FormCBOR:
-		return 0, fmt.Sprintf("content of %s is a CBOR item", describeType(r.Type))
+		return 0, fmt.Sprintf("content of %s is a CBOR item", describeType(r))
 	}
 	if what := checkForm(r); what != "" {
 		return 0, what
@@ -136,14 +136,6 @@ func (t *TLVWriter) check(r *mrlog.Record) (indexType byte, what string) {
 	return indexType, ""
 }
 
-// describeType names a content type for an error.
-func describeType(t mrlog.ContentType) string {
-	if name, ok := TypeName(t); ok {
-		return fmt.Sprintf("type %s (%d)", name, t)
-	}
-	return fmt.Sprintf("type %d", t)
-}
-
 // checkForm refuses raw and TLV contents that their type does not have.
 func checkForm(r *mrlog.Record) string {
 	nested := r.Type == mrlog.TypeCEL || r.Type == mrlog.TypePCClient || r.Type == mrlog.TypeIMATemplate
@@ -151,16 +143,16 @@ func checkForm(r *mrlog.Record) string {
 	case r.Form == mrlog.FormRaw && r.Type == mrlog.TypeCEL:
 		return "content of type cel (4) is not in TLVs"
 	case r.Form == mrlog.FormTLV && !nested:
-		return fmt.Sprintf("content of %s is in TLVs", describeType(r.Type))
+		return fmt.Sprintf("content of %s is in TLVs", describeType(r))
 	case r.Form > mrlog.FormCBOR:
-		return fmt.Sprintf("content of %s is in no known form", describeType(r.Type))
+		return fmt.Sprintf("content of %s is in no known form", describeType(r))
 	}
 	if r.Form == mrlog.FormTLV {
 		if len(r.Name) != 0 || r.Event != 0 {
-			return fmt.Sprintf("content of %s is in TLVs and has fields beside them", describeType(r.Type))
+			return fmt.Sprintf("content of %s is in TLVs and has fields beside them", describeType(r))
 		}
 		if at, err := checkTLVs(r.Content); err != nil {
-			return fmt.Sprintf("content of %s at byte %d: %v", describeType(r.Type), at, err)
+			return fmt.Sprintf("content of %s at byte %d: %v", describeType(r), at, err)
 		}
 		if r.Type == mrlog.TypeCEL {
 			return ""
@@ -168,11 +160,11 @@ func checkForm(r *mrlog.Record) string {
 		// What reads as fields is not to come from here.
 		pair, at, err := cutPair(r.Content)
 		if err != nil {
-			return fmt.Sprintf("content of %s at byte %d: %v", describeType(r.Type), at, err)
+			return fmt.Sprintf("content of %s at byte %d: %v", describeType(r), at, err)
 		}
 		_, event := pair.event()
 		if event && r.Type == mrlog.TypePCClient || pair.isTemplate() && r.Type == mrlog.TypeIMATemplate {
-			return fmt.Sprintf("content of %s is in TLVs that should be fields of the record", describeType(r.Type))
+			return fmt.Sprintf("content of %s is in TLVs that should be fields of the record", describeType(r))
 		}
 	}
 	return ""
