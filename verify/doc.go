@@ -13,8 +13,11 @@
 //     what was measured,
 //   - unbound otherwise.
 //
-// A content that contradicts its digest where the rule is known is a finding,
-// and a log with a finding does not verify. SHA-1 alone proves nothing.
+// A log with a finding does not verify: a content that contradicts its digest
+// where the rule is known, an INIT record that cannot be used, a record without
+// a digest in a compared bank, numbers or types that make no sense after those
+// before (a type decides how a content is read, and nobody measures it), a
+// stated final value that is not the replay's. SHA-1 alone proves nothing.
 //
 // The package takes values, not quotes: whether a value is to be trusted is
 // the caller's to know.
