@@ -105,8 +105,8 @@
 //
 // # Limits
 //
-// [MaxContent], [MaxRecord], [MaxDepth], [mrlog.MaxDigests] and
-// [mrlog.MaxUnknownDigestSize], each with its reason. Logs are read in a
+// [MaxContent], [MaxRecord], [MaxDepth], [MaxJSONRecord] and those beside it,
+// [mrlog.MaxDigests] and [mrlog.MaxUnknownDigestSize], each with its reason. Logs are read in a
 // stream; memory is one batch and the record at hand, whatever lengths are
 // stated. The writers and the readers of TLV and CBOR do not allocate per
 // record.

@@ -29,6 +29,12 @@ const (
 	// and 64 KiB for sixteen digests and for white space.
 	MaxJSONRecord = 6*MaxContent + 64<<10
 
+	// MaxJSONBare bounds what of a record stands outside of string values:
+	// names, numbers, punctuation, white space. Only a string can take more
+	// bytes as text than as content. Names cost the most, because all of an
+	// object are kept to find one that occurs twice.
+	MaxJSONBare = MaxContent + 64<<10
+
 	// MaxJSONDepth bounds how deep arrays and objects nest in a content
 	// that is carried whole. The deepest known, tpm2-tss's, have five
 	// levels.
@@ -50,6 +56,7 @@ const (
 var (
 	errJSONDepth  = fmt.Errorf("arrays and objects nest deeper than %d levels: %w", MaxJSONDepth, mrlog.ErrLimit)
 	errJSONNames  = fmt.Errorf("record has more than %d names: %w", MaxJSONNames, mrlog.ErrLimit)
+	errJSONBare   = fmt.Errorf("record has more than %d bytes outside of string values: %w", MaxJSONBare, mrlog.ErrLimit)
 	errJSONRecord = fmt.Errorf("record is longer than %d bytes: %w", MaxJSONRecord, mrlog.ErrLimit)
 	errControl    = errors.New("control character between values")
 )
@@ -59,16 +66,21 @@ var (
 // for that and for the limits; what it has framed is validated afterwards. Its
 // zero value stands before the value's first byte.
 type jsonFrame struct {
-	at     int // next byte to look at
-	depth  int
-	names  int
-	quoted bool
+	at      int // next byte to look at
+	depth   int
+	names   int
+	quoted  bool // at is within a string
+	start   int  // of the last string
+	text    int  // bytes in the last string
+	strings int  // bytes in all string values
 }
 
 // scan goes on in p, which begins with the value's first byte and has grown
-// since the last call. It returns true when f.at is the end of the value.
+// since the last call. It returns true when f.at is the end of the value, and
+// an error about f.at as soon as a limit is passed.
 func (f *jsonFrame) scan(p []byte, maxDepth int) (bool, error) {
-	for f.at < len(p) {
+	end := min(len(p), f.strings+MaxJSONBare) // but a string is scanned to its own
+	for f.at < end || f.quoted && f.at < len(p) {
 		if f.quoted {
 			n := bytes.IndexByte(p[f.at:], '"')
 			if n < 0 {
@@ -86,16 +98,21 @@ func (f *jsonFrame) scan(p []byte, maxDepth int) (bool, error) {
 				if f.depth == 0 {
 					return true, nil
 				}
+				f.text = f.at - f.start
+				f.strings += f.text
+				end = min(len(p), f.strings+MaxJSONBare)
 			}
 			continue
 		}
 		switch p[f.at] {
 		case '"':
-			f.quoted = true
+			f.quoted, f.start = true, f.at
 		case ':':
 			if f.names++; f.names > MaxJSONNames {
 				return false, errJSONNames
 			}
+			f.strings -= f.text // it was a name
+			end = min(len(p), f.strings+MaxJSONBare)
 		case '{', '[':
 			if f.depth++; f.depth > maxDepth {
 				return false, errJSONDepth
@@ -109,6 +126,9 @@ func (f *jsonFrame) scan(p []byte, maxDepth int) (bool, error) {
 			return false, errControl
 		}
 		f.at++
+	}
+	if !f.quoted && f.at >= f.strings+MaxJSONBare {
+		return false, errJSONBare
 	}
 	return false, nil
 }

@@ -326,16 +326,17 @@ func TestJSONHostileMemory(t *testing.T) {
 		{"[" + head, `{"a":`, "deeper than"},
 		{"[" + head + `{"a":0`, `,"b":0`, "duplicate"},
 		{"[" + head + `[0`, `,{"b":0}`, "names"},
-		{"[" + head + `[0`, `,0`, "longer than"},
+		{"[" + head + `[0`, `,0`, "outside of string"},
 		{"[" + head + `0`, `0`, "invalid"},
-		{"[" + head + `1`, `0`, "longer than"},
-		{"[{", " ", "longer than"},
+		{"[" + head + `[""`, `,"twelve bytes"`, "longer than"},
+		{"[" + head + `1`, `0`, "outside of string"},
+		{"[{", " ", "outside of string"},
 		{`{"`, "A", "longer than"},
 		{`{"mr":"`, "0", "longer than"},
 		{"[", "[", "want an object"},
 		{"[", " ", "is missing"},
 		{"\x1E" + head + `"`, "A", "longer than"},
-		{"\x1E{", "\n", "longer than"},
+		{"\x1E{", "\n", "outside of string"},
 	} {
 		const size = 40 << 20
 		var before, after runtime.MemStats
@@ -359,6 +360,37 @@ func TestJSONHostileMemory(t *testing.T) {
 		// All that was ever allocated, not what was held at once.
 		if n := after.TotalAlloc - before.TotalAlloc; n > 24<<20 {
 			t.Errorf("%.20q %q: allocated %d bytes", test.head, test.tail, n)
+		}
+	}
+}
+
+// Names that differ are all kept while an object is validated: a content of long
+// ones must not cost what a long string may.
+func TestJSONHostileNames(t *testing.T) {
+	var names strings.Builder
+	for i := range MaxJSONNames - 100 {
+		fmt.Fprintf(&names, `"%0380d":0,`, i)
+	}
+	for _, text := range []string{
+		"[" + jsonRecordText("80", "{"+names.String()+`"":0}`) + "]",
+		"[{" + names.String() + jsonRecordText("80", "0")[1:] + "]",
+	} {
+		if len(text) > MaxJSONRecord {
+			t.Fatalf("record of %d bytes", len(text))
+		}
+		for _, one := range []bool{false, true} {
+			in := io.Reader(strings.NewReader(text))
+			if one {
+				in = iotest.HalfReader(iotest.DataErrReader(in))
+			}
+			var err error
+			n := allocated(func() { _, err = readJSON(NewJSONReader(in, Options{})) })
+			if at := wantSyntax(t, err, -1).Offset; !errors.Is(err, mrlog.ErrLimit) || at < MaxJSONBare || at > MaxJSONBare+400 {
+				t.Errorf("%v", err)
+			}
+			if n > 12<<20 { // 58 MB without the limit
+				t.Errorf("allocated %d bytes", n)
+			}
 		}
 	}
 }
