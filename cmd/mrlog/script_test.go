@@ -35,6 +35,10 @@ const maxPeak = 64 << 10
 // TestMain makes this binary the program, too: copied under the name mrlog
 // into a folder of PATH it is the real main, in a process of its own.
 func TestMain(m *testing.M) {
+	if raceEnabled && os.Getenv("GORACE") == "" {
+		// Or each of the many processes sleeps for a second at its end.
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
+	}
 	testscript.Main(m, map[string]func(){"mrlog": main, "peak": peak})
 }
 
