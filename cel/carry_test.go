@@ -64,6 +64,15 @@ func TestCannotCarry(t *testing.T) {
 		{"raw management", base(func(r *mrlog.Record) { r.Type = mrlog.TypeCEL }), Minimal, "not in TLVs", "not in TLVs"},
 		{"two management events", base(func(r *mrlog.Record) { r.Type, r.Form, r.Content = mrlog.TypeCEL, mrlog.FormTLV, two }), Minimal, "", "several management"},
 		{"unknown management event", base(func(r *mrlog.Record) { r.Type, r.Form, r.Content = mrlog.TypeCEL, mrlog.FormTLV, []byte{9, 0, 0, 0, 0} }), Minimal, "", "unknown type: 9"},
+		{"management event numbered otherwise", base(func(r *mrlog.Record) {
+			r.Type, r.Form, r.Content = mrlog.TypeCEL, mrlog.FormTLV, []byte{0x81, 0, 0, 0, 1, 2}
+		}), Minimal, "not in canonical TLVs", "not in canonical TLVs"},
+		{"management event in wide integers", base(func(r *mrlog.Record) {
+			r.Type, r.Form, r.Content = mrlog.TypeCEL, mrlog.FormTLV, []byte{byte(Timestamp), 0, 0, 0, 2, 0, 1}
+		}), Minimal, "not in canonical TLVs", "not in canonical TLVs"},
+		{"management events of which one is unknown", base(func(r *mrlog.Record) {
+			r.Type, r.Form, r.Content = mrlog.TypeCEL, mrlog.FormTLV, []byte{0x81, 0, 0, 0, 1, 2, 9, 0, 0, 0, 0}
+		}), Minimal, "", "several management"},
 		{"no TLVs", base(func(r *mrlog.Record) { r.Type, r.Form = mrlog.TypeCEL, mrlog.FormTLV }), Minimal, "ends after", "unexpected shape"},
 		{"whole event", base(func(r *mrlog.Record) {
 			r.Type, r.Form, r.Content = mrlog.TypePCClient, mrlog.FormTLV, []byte{1, 0, 0, 0, 0}

@@ -147,6 +147,8 @@ func cannotCarry(r *mrlog.Record) string {
 		return fmt.Sprintf("event type %d of a record whose content type (%d) has none", r.Event, r.Type)
 	case len(r.Name) != 0 && r.Type != mrlog.TypeIMATemplate && r.Type != mrlog.TypeNamed:
 		return fmt.Sprintf("name %.40q of a record whose content type (%d) has none", r.Name, r.Type)
+	case r.Type == mrlog.TypeCEL && r.Form == mrlog.FormTLV && !canonicalManagement(r.Content):
+		return "management event is not in canonical TLVs, as every reader gives it"
 	case r.NotExtended != notExtended(r):
 		if r.NotExtended {
 			return "the record was not extended, which its content does not say"

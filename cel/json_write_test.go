@@ -136,7 +136,8 @@ func TestJSONCannotCarry(t *testing.T) {
 		{other(mrlog.TypeCEL, mrlog.FormRaw, "x"), "no JSON form"},
 		{other(mrlog.TypeCEL, mrlog.FormTLV, ""), "management event"},
 		{other(mrlog.TypeCEL, mrlog.FormTLV, "\x63\x00\x00\x00\x00"), "management event"},
-		{other(mrlog.TypeCEL, mrlog.FormTLV, "\x50\x00\x00\x00\x02\x00\x01"), "management event"}, // 0001 is not minimal
+		{other(mrlog.TypeCEL, mrlog.FormTLV, "\x50\x00\x00\x00\x02\x00\x01"), "canonical TLVs"}, // 0001 is not minimal
+		{other(mrlog.TypeCEL, mrlog.FormTLV, "\x81\x00\x00\x00\x01\x02"), "canonical TLVs"},
 		{other(80, mrlog.FormTLV, "x"), "type 80 in TLV form"},
 		{other(mrlog.TypeSystemd, mrlog.FormTLV, "x"), "type systemd (9) in TLV form"},
 		{other(mrlog.TypeNamed, mrlog.FormJSON, "{}"), "neither a number nor a name"},

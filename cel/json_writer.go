@@ -187,16 +187,14 @@ func (e *jsonEncoder) appendVerbatim(dst []byte, r *mrlog.Record) ([]byte, strin
 // appendJSONManagement appends the management events of content: one as an
 // object, several as an array.
 func appendJSONManagement(dst, content []byte) ([]byte, string) {
-	const what = "management event is not canonical, or not known"
 	if len(content) == 0 {
-		return dst, what
+		return dst, "management event is missing"
 	}
 	start, n := len(dst), 0
-	var buf [64]byte
 	for ; len(content) > 0; n++ {
 		m, rest, err := ParseManagement(content)
-		if err != nil || !bytes.Equal(m.Append(buf[:0]), content[:len(content)-len(rest)]) {
-			return dst, what
+		if err != nil {
+			return dst, err.Error()
 		}
 		content = rest
 		if n > 0 {

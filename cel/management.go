@@ -4,6 +4,7 @@
 package cel
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -133,6 +134,14 @@ func managementNotExtended(content []byte) bool {
 		content = rest
 	}
 	return true
+}
+
+// canonicalManagement reports whether content is what a reader makes of it:
+// management TLVs in canonical form, or any if one of them is not understood.
+func canonicalManagement(content []byte) bool {
+	var buf [128]byte
+	canonical, ok := appendManagement(buf[:0], content)
+	return !ok || bytes.Equal(canonical, content)
 }
 
 // appendManagement appends content, a run of management TLVs, in canonical

@@ -62,9 +62,6 @@ func appendIntTLV(dst []byte, t byte, n uint64) []byte {
 	return appendInt(appendHead(dst, t, size), n, size)
 }
 
-// putLen sets the length of the TLV that p is.
-func putLen(p []byte) { binary.BigEndian.PutUint32(p[1:], uint32(len(p)-tlvHead)) }
-
 // checkTLVs reports whether v is a run of whole TLVs, and where not.
 func checkTLVs(v []byte) (int, error) {
 	for rest := v; len(rest) > 0; {

@@ -173,22 +173,10 @@ func checkForm(r *mrlog.Record) string {
 // appendContent appends the content field.
 func (t *TLVWriter) appendContent(b []byte, r *mrlog.Record) []byte {
 	typ := byte(r.Type)
-	if r.Form == mrlog.FormTLV {
-		if r.Type == mrlog.TypeCEL {
-			// Canonical when it is understood, whoever made it.
-			head := len(b)
-			b = appendHead(b, typ, 0)
-			var ok bool
-			if b, ok = appendManagement(b, r.Content); ok {
-				putLen(b[head:])
-				return b
-			}
-			b = b[:head]
-		}
-		return append(appendHead(b, typ, len(r.Content)), r.Content...)
-	}
-	switch r.Type {
-	case mrlog.TypePCClient:
+	switch {
+	case r.Form == mrlog.FormTLV:
+		b = appendHead(b, typ, len(r.Content))
+	case r.Type == mrlog.TypePCClient:
 		width := minimalLen(uint64(r.Event))
 		if t.dialect == FourByte {
 			width = 4
@@ -196,7 +184,7 @@ func (t *TLVWriter) appendContent(b []byte, r *mrlog.Record) []byte {
 		b = appendHead(b, typ, 2*tlvHead+width+len(r.Content))
 		b = appendInt(appendHead(b, 0, width), uint64(r.Event), width)
 		b = appendHead(b, 1, len(r.Content))
-	case mrlog.TypeIMATemplate:
+	case r.Type == mrlog.TypeIMATemplate:
 		n := tlvHead + len(r.Content)
 		if len(r.Name) > 0 {
 			n += tlvHead + len(r.Name)
