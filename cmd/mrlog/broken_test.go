@@ -162,7 +162,10 @@ func unnumbered(log []byte) string {
 // Exit codes 3 and 4 come with a reason on one line, and 0 without an error.
 func TestExitCodesAgreeWithErrors(t *testing.T) {
 	for _, args := range [][]string{
-		{"show", "-"}, {"replay", "-"}, {"convert", "--to", "cel-json", "-"}, {"convert", "--to", "cel-cbor", "-"},
+		{"show", "-"},
+		{"replay", "-"},
+		{"convert", "--to", "cel-json", "-"},
+		{"convert", "--to", "cel-cbor", "-"},
 		{"verify", "--expect", "rtmr2=" + strings.Repeat("0", 64), "-"},
 	} {
 		for _, log := range []string{brokenSample, "", "x", brokenSample + "torn", "[", "[]", "\x1e", "\x00\x00\x00\x00\x01\x00"} {

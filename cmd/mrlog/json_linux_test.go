@@ -6,7 +6,13 @@ package main
 // recordingOutputs are what the verbs print that work on Linux only.
 func recordingOutputs() []any {
 	return []any{
-		receiptOutput{}, receiptBank{}, recoverOutput{}, recoverRegister{},
-		statusOutput{}, statusDevice{}, statusRegister{}, statusBank{},
+		receiptOutput{},
+		receiptBank{},
+		recoverOutput{},
+		recoverRegister{},
+		statusOutput{},
+		statusDevice{},
+		statusRegister{},
+		statusBank{},
 	}
 }

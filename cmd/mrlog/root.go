@@ -107,8 +107,11 @@ step, and shows later that they agree.`,
 
 // wants says which values a flag takes.
 func wants(f *pflag.Flag) string {
-	if f.Value.Type() == "bool" {
+	switch f.Value.Type() {
+	case "bool":
 		return "true or false"
+	case "uint", "uint32", "uint64":
+		return "a number, 0 or more"
 	}
 	return "a number"
 }

@@ -74,15 +74,6 @@ func no(format string, args ...any) error {
 	return &failure{code: exitNo, err: fmt.Errorf(format, args...)}
 }
 
-// hinted adds a hint to an error and leaves its code.
-func hinted(err error, format string, args ...any) error {
-	if err == nil {
-		return nil
-	}
-	code, _ := classify(err)
-	return &failure{code: code, err: err, hint: fmt.Sprintf(format, args...)}
-}
-
 // classify gives an error its exit code and hint.
 func classify(err error) (code int, hint string) {
 	var (
