@@ -184,14 +184,9 @@ func (v *cborRecord) field(cur *cursor, rank int) (int, error) {
 		if h.major != cborText || h.indefinite {
 			return 0, fmt.Errorf("space is %s, want a name", describeItem(h))
 		}
-		switch name := cur.bytes(h.arg); string(name) {
-		case "pcr":
-			v.space = mrlog.PCR
-		case "ccmr":
-			v.space = mrlog.CCMR
-		case "rtmr":
-			v.space = mrlog.RTMR
-		default:
+		name := cur.bytes(h.arg)
+		var ok bool
+		if v.space, ok = spaceNames.number(string(name)); !ok {
 			return 0, fmt.Errorf("space %.40q is not pcr, ccmr or rtmr", name)
 		}
 	}

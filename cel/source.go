@@ -4,6 +4,7 @@
 package cel
 
 import (
+	"errors"
 	"io"
 
 	"mrlog.dev"
@@ -11,6 +12,21 @@ import (
 
 // maxEmptyReads bounds how often in a row an io.Reader may return nothing.
 const maxEmptyReads = 100
+
+// readSome reads at least one byte into p, perhaps with an error, or returns
+// why there is none.
+func readSome(r io.Reader, p []byte) (int, error) {
+	for range maxEmptyReads {
+		n, err := r.Read(p)
+		switch {
+		case n < 0 || n > len(p):
+			return 0, errors.New("reader returned an impossible count")
+		case n > 0 || err != nil:
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
+}
 
 // source reads a log straight into the memory of the batches, so that records
 // need not be copied. What a batch read beyond its last whole record is kept
@@ -46,19 +62,13 @@ func (s *source) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
 		grown := b.Alloc(2 * cap(buf))
 		buf = grown[:copy(grown, buf)]
 	}
-	for range maxEmptyReads {
-		n, err := s.r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		s.err = err
-		if n > 0 {
-			return buf, nil
-		}
-		if err != nil {
-			return buf, err
-		}
+	n, err := readSome(s.r, buf[len(buf):cap(buf)])
+	buf = buf[:len(buf)+n]
+	s.err = err
+	if n > 0 {
+		return buf, nil // the error, if any, is the next call's
 	}
-	s.err = io.ErrNoProgress
-	return buf, s.err
+	return buf, err
 }
 
 // end keeps what follows the first n bytes of buf for the next batch.
