@@ -72,59 +72,65 @@ type jsonFrame struct {
 // scan goes on in p, which begins with the value's first byte and has grown
 // since the last call. It returns true when f.at is the end of the value, and
 // an error about f.at as soon as a limit is passed.
-func (f *jsonFrame) scan(p []byte, maxDepth int) (bool, error) {
-	end := min(len(p), f.strings+MaxJSONBare) // but a string is scanned to its own
-	for f.at < end || f.quoted && f.at < len(p) {
+func (f *jsonFrame) scan(p []byte, maxDepth int) (done bool, err error) {
+	at, end := f.at, f.strings+MaxJSONBare
+	for ; at < len(p); at++ {
 		if f.quoted {
-			n := bytes.IndexByte(p[f.at:], '"')
+			n := bytes.IndexByte(p[at:], '"')
 			if n < 0 {
-				f.at = len(p)
+				at = len(p)
 				break
 			}
-			f.at += n
+			at += n
 			escapes := 0
-			for p[f.at-1-escapes] == '\\' { // ends at the opening mark
+			for p[at-1-escapes] == '\\' { // ends at the opening mark
 				escapes++
 			}
-			f.at++
-			if escapes%2 == 0 {
-				f.quoted = false
-				if f.depth == 0 {
-					return true, nil
-				}
-				f.text = f.at - f.start
-				f.strings += f.text
-				end = min(len(p), f.strings+MaxJSONBare)
+			if escapes%2 != 0 {
+				continue
+			}
+			f.quoted = false
+			f.text = at + 1 - f.start
+			f.strings += f.text
+			end += f.text
+			if f.depth == 0 {
+				f.at = at + 1
+				return true, nil
 			}
 			continue
 		}
-		switch p[f.at] {
+		if at >= end {
+			err = errJSONBare
+			break
+		}
+		switch p[at] {
 		case '"':
-			f.quoted, f.start = true, f.at
+			f.quoted, f.start = true, at
 		case ':':
-			if f.names++; f.names > MaxJSONNames {
-				return false, errJSONNames
-			}
+			f.names++
 			f.strings -= f.text // it was a name
-			end = min(len(p), f.strings+MaxJSONBare)
+			end -= f.text
+			if f.names > MaxJSONNames {
+				err = errJSONNames
+			}
 		case '{', '[':
 			if f.depth++; f.depth > maxDepth {
-				return false, errJSONDepth
+				err = errJSONDepth
 			}
 		case '}', ']':
 			if f.depth--; f.depth <= 0 {
-				f.at++
+				f.at = at + 1
 				return true, nil
 			}
 		case 0, recordSeparator:
-			return false, errControl
+			err = errControl
 		}
-		f.at++
+		if err != nil {
+			break
+		}
 	}
-	if !f.quoted && f.at >= f.strings+MaxJSONBare {
-		return false, errJSONBare
-	}
-	return false, nil
+	f.at = at
+	return false, err
 }
 
 // jsonChecker validates framed values: grammar, UTF-8, surrogates in pairs, no
