@@ -44,6 +44,12 @@ func ParseInit(line []byte) ([]Digest, error) {
 	if !ok {
 		return nil, errors.New("not an INIT record: want INIT ALG/HEX")
 	}
+	switch rest := bytes.TrimRight(rest, " \r"); {
+	case bytes.HasSuffix(line, []byte{'\r'}):
+		return nil, errors.New("INIT ends in a carriage return: lines of a log end in a newline alone")
+	case len(rest) < len(line)-len(initWord+" "):
+		return nil, errors.New("INIT ends in a blank")
+	}
 	var values []Digest
 	for bank := range bytes.SplitSeq(rest, []byte{' '}) {
 		if len(values) == MaxDigests {

@@ -75,8 +75,12 @@ func (w *Writer) flush() {
 func (w *Writer) refuse(rec *mrlog.Record) string {
 	line := rec.Content
 	switch {
-	case rec.Type != mrlog.TypeCCCEL || rec.Form != mrlog.FormRaw:
-		return "content is not a line of a native log (content type CC-CEL)"
+	case rec.Type == mrlog.TypeNamed:
+		return fmt.Sprintf("content type is %.60q: only the lines of native logs (CC-CEL) can become lines", rec.Name)
+	case rec.Type != mrlog.TypeCCCEL:
+		return fmt.Sprintf("content type is %d: only the lines of native logs (CC-CEL, %d) can become lines", rec.Type, mrlog.TypeCCCEL)
+	case rec.Form != mrlog.FormRaw:
+		return "content is in another form than text: it is no line of a native log"
 	case len(line) == 0:
 		return "content is empty: an empty line is not a record"
 	case line[0] == '#':

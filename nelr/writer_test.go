@@ -39,10 +39,10 @@ func TestWriterRefuses(t *testing.T) {
 		edit func(*mrlog.Record)
 		want string
 	}{
-		{"another type", second, func(r *mrlog.Record) { r.Type = mrlog.TypePCClient }, "not a line of a native log"},
-		{"a named type", second, func(r *mrlog.Record) { r.Type = mrlog.TypeNamed }, "not a line of a native log"},
-		{"another form", second, func(r *mrlog.Record) { r.Form = mrlog.FormJSON }, "not a line of a native log"},
-		{"INIT of another type", first, func(r *mrlog.Record) { r.Type = mrlog.TypeSystemd }, "not a line of a native log"},
+		{"another type", second, func(r *mrlog.Record) { r.Type = mrlog.TypePCClient }, "only the lines of native logs"},
+		{"a named type", second, func(r *mrlog.Record) { r.Type = mrlog.TypeNamed }, "only the lines of native logs"},
+		{"another form", second, func(r *mrlog.Record) { r.Form = mrlog.FormJSON }, "no line of a native log"},
+		{"INIT of another type", first, func(r *mrlog.Record) { r.Type = mrlog.TypeSystemd }, "only the lines of native logs"},
 		{"empty", second, content(""), "empty"},
 		{"comment", third, content("# x"), "comment"},
 		{"comment mark alone", third, content("#"), "comment"},

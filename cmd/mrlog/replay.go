@@ -72,6 +72,9 @@ func runReplay(ctx context.Context, e *env, s *source, args []string) error {
 	if err != nil {
 		return err
 	}
+	if replay.Len() == 0 {
+		e.warn("no record extends a register")
+	}
 	e.warnSkipped(replay.Skipped())
 	if errs, n := replay.InitErrors(); n > 0 {
 		return no("%w%s", errs[0], more(n-1))

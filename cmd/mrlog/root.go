@@ -80,7 +80,9 @@ step, and shows later that they agree.`,
 	root.SetUsageTemplate(usageTemplate)
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetHelpCommand(newHelp())
+	root.Version = buildVersion().Version
+	root.SetVersionTemplate("mrlog {{.Version}}\n")
 
 	root.AddCommand(
 		newExtend(e, &g), newShow(e), newConvert(e), newReplay(e), newVerify(e),
@@ -114,6 +116,21 @@ func wants(f *pflag.Flag) string {
 		return "a number, 0 or more"
 	}
 	return "a number"
+}
+
+// newHelp is for who tries "mrlog help VERB"; the flag --help is what help
+// itself names.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [VERB]", Short: "print help", Hidden: true, Example: "  mrlog help extend",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			verb, _, err := cmd.Root().Find(args)
+			if err != nil || verb == cmd.Root() && len(args) > 0 {
+				return unknownVerb(cmd.Root(), args[0])
+			}
+			return verb.Help()
+		},
+	}
 }
 
 func unknownVerb(root *cobra.Command, name string) error {
