@@ -44,15 +44,6 @@ func sum(alg mrlog.Alg, data ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestAlgNames(t *testing.T) {
 	// The TCG Algorithm Registry's numbers, and every spelling seen in the
 	// wild: CEL, IMA, trustee, TCG, each in some other case too.

@@ -87,6 +87,9 @@ func NewWriter(w io.Writer, t Target, replay *mrlog.Replay) (mrlog.Writer, error
 // finalValue is the "mr" of an envelope: there is room for one.
 func finalValue(replay *mrlog.Replay) ([]byte, error) {
 	banks := replay.Banks()
+	if len(banks) == 0 {
+		return nil, &mrlog.CarryError{Format: "cel-json envelope", What: "it states the value of a register, and no record extends one"}
+	}
 	if len(banks) != 1 {
 		names := make([]string, 0, 4)
 		for _, b := range banks[:min(len(banks), 4)] {

@@ -97,7 +97,7 @@ func isCBOR(p []byte) bool {
 	if len(p) == 0 {
 		return true
 	}
-	if p[0] < 0xA3 || p[0] > 0xA6 {
+	if (p[0] < 0xA3 || p[0] > 0xA6) && p[0] != 0xBF {
 		return false
 	}
 	return len(p) == 1 || p[1] <= 0x0A || p[1] == 0x18 || p[1] == 0x65
