@@ -169,12 +169,20 @@ func TestReadError(t *testing.T) {
 		if err := r.Read(&b); !errors.Is(err, io.ErrNoProgress) {
 			t.Errorf("%s: reader that gives nothing: %v", c.name, err)
 		}
+		r = c.read(boasting{})
+		if err := r.Read(&b); err == nil || !strings.Contains(err.Error(), "impossible count") {
+			t.Errorf("%s: reader that says it gave more than it could: %v", c.name, err)
+		}
 	}
 }
 
 type noProgress struct{}
 
 func (noProgress) Read([]byte) (int, error) { return 0, nil }
+
+type boasting struct{}
+
+func (boasting) Read(p []byte) (int, error) { return len(p) + 1, nil }
 
 // TestLargeRecord reads records longer than the chunk, among small ones.
 func TestLargeRecord(t *testing.T) {

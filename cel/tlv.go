@@ -45,10 +45,7 @@ func minimalLen(n uint64) int { return (bits.Len64(n|1) + 7) / 8 }
 
 // appendInt appends n big-endian in size bytes, which must hold it.
 func appendInt(dst []byte, n uint64, size int) []byte {
-	for i := size - 1; i >= 0; i-- {
-		dst = append(dst, byte(n>>(8*i)))
-	}
-	return dst
+	return binary.BigEndian.AppendUint64(dst, n<<(64-8*size))[:len(dst)+size]
 }
 
 // appendHead appends a TLV's type and length.
