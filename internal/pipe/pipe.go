@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	ahead = 4  // batches in flight; more only cost cache
-	runs  = 16 // that a batch is hashed in: enough that nobody waits long for the last
+	spins = 300_000 // looks at a batch before sleeping until it is hashed: a fraction of a millisecond
+	ahead = 4       // batches in flight; more only cost cache
+	runs  = 16      // that a batch is hashed in: enough that nobody waits long for the last
 )
 
 // Each reads all of r and gives its records, complete and in order, to each;
@@ -75,7 +76,8 @@ type slot struct {
 	// nothing.
 	left    atomic.Int64
 	hashing sync.WaitGroup
-	run     int // records of a run
+	pending atomic.Int64 // runs not yet hashed
+	run     int          // records of a run
 }
 
 // publish opens the batch's runs to everybody.
@@ -83,6 +85,7 @@ func (s *slot) publish() {
 	s.run = max(1, (len(s.batch.Records)+runs-1)/runs)
 	n := (len(s.batch.Records) + s.run - 1) / s.run
 	s.hashing.Add(n)
+	s.pending.Store(int64(n))
 	s.left.Store(int64(n))
 }
 
@@ -98,8 +101,20 @@ func (s *slot) help(h mrlog.Hasher) {
 		}
 		records := s.batch.Records
 		h.Hash(records[i*s.run : min((i+1)*s.run, len(records))])
+		s.pending.Add(-1)
 		s.hashing.Done()
 	}
+}
+
+// wait returns when all runs are hashed. The last one takes others some
+// microseconds, in which it is not worth going to sleep.
+func (s *slot) wait() {
+	for range spins {
+		if s.pending.Load() == 0 {
+			break
+		}
+	}
+	s.hashing.Wait()
 }
 
 func parallel(ctx context.Context, r mrlog.Reader, procs int, each func([]mrlog.Record) error) error {
@@ -137,7 +152,7 @@ func parallel(ctx context.Context, r mrlog.Reader, procs int, each func([]mrlog.
 		}
 		if hasher != nil {
 			s.help(hasher)
-			s.hashing.Wait()
+			s.wait()
 		}
 		if err := ctx.Err(); err != nil {
 			return err
