@@ -544,3 +544,47 @@ func TestOnceWithARefusedRecord(t *testing.T) {
 	f.at = nil
 	r.wantEvents("z", "first")
 }
+
+// TestOnceCannotBeLookedUp: a call with Once that cannot be looked up is
+// answered with an error, and nothing of it is recorded: not alone, and not in
+// a batch with others.
+func TestOnceCannotBeLookedUp(t *testing.T) {
+	r := newRig(t)
+	k := r.open(nil)
+	r.append(k, "first")
+	must(t, os.Symlink("nowhere", r.log()+".1"))
+	once := ev("once")
+	once.Once = true
+	if got, err := k.Append(context.Background(), r.reg, []Event{ev("x"), once}); err == nil || len(got) != 0 {
+		t.Errorf("alone: %v, %v", got, err)
+	}
+	r.wantEvents("first")
+
+	b := k.books[r.reg]
+	var calls []*call
+	b.turn <- struct{}{} // so that all get into one batch
+	for _, events := range [][]Event{{ev("y"), once}, {ev("z")}, {ev("y"), ev("w")}, {ev("v"), once}} {
+		c := &call{deadline: time.Now().Add(time.Minute), done: make(chan struct{})}
+		for _, e := range events {
+			it, err := e.render(b.desc.Banks)
+			must(t, err)
+			c.items = append(c.items, it)
+		}
+		calls = append(calls, c)
+	}
+	b.queue = append(b.queue, calls...)
+	b.lead(context.Background(), calls[0])
+	b.leave()
+	for i, c := range calls {
+		<-c.done
+		if refused := i == 0 || i == 3; refused != (c.err != nil) || refused && len(c.receipts) > 0 {
+			t.Errorf("call %d: %v, %v", i, c.receipts, c.err)
+		}
+	}
+	r.wantEvents("first", "z", "y", "w")
+	must(t, os.Remove(r.log()+".1"))
+	if got, err := k.Append(context.Background(), r.reg, []Event{once}); err != nil || got[0].AlreadyThere {
+		t.Errorf("once the log can be read: %+v, %v", got, err)
+	}
+	r.wantEvents("first", "z", "y", "w", "once")
+}

@@ -115,7 +115,7 @@ func (b *book) lead(ctx context.Context, c *call) {
 	t := b.take()
 	var kept int
 	var err error
-	if len(t.text) > 0 {
+	if len(t.calls) > 0 && len(t.text) > 0 {
 		kept, err = b.commit(t)
 	}
 	b.release()
@@ -171,9 +171,18 @@ func (c *call) size() (bytes, records int) {
 
 // place adds a call to a batch, or returns why it cannot be; the batch is then
 // as it was.
-func (b *book) place(t *batch, c *call, pending index) error {
+func (b *book) place(t *batch, c *call, pending index) (err error) {
 	saved := *t
 	var added []string
+	defer func() {
+		if err == nil {
+			return
+		}
+		*t, c.spots = saved, nil
+		for _, k := range added {
+			delete(pending, k)
+		}
+	}()
 	alg := b.known.values[0].Alg
 	values := b.known.values
 	if n := len(t.values); n > 0 {
@@ -195,10 +204,6 @@ func (b *book) place(t *batch, c *call, pending index) error {
 			}
 		}
 		if size := b.known.offset + int64(len(t.text)+len(it.text)); size > b.limit() {
-			*t = saved
-			for _, k := range added {
-				delete(pending, k)
-			}
 			need, _ := c.size()
 			return &FullError{Path: b.log.path, Size: b.known.offset, Need: int64(need), Limit: b.k.maxLog}
 		}
