@@ -77,7 +77,7 @@ func BenchmarkTLVDecode(b *testing.B) {
 	b.ReportAllocs()
 	var batch mrlog.Batch
 	for b.Loop() {
-		decode(b, NewTLVReader(bytes.NewReader(in), Options{}), &batch, nil)
+		decode(b, NewTLVReaderBytes(in, Options{}), &batch, nil)
 	}
 	perRecord(b, len(in))
 }
@@ -91,7 +91,7 @@ func BenchmarkTLVDecodeReplayCheck(b *testing.B) {
 	var field, sum []byte
 	for b.Loop() {
 		var replay mrlog.Replay
-		decode(b, NewTLVReader(bytes.NewReader(in), Options{}), &batch, func(recs []mrlog.Record) error {
+		decode(b, NewTLVReaderBytes(in, Options{}), &batch, func(recs []mrlog.Record) error {
 			for i := range recs {
 				r := &recs[i]
 				field = append(appendHead(field[:0], byte(r.Type), len(r.Content)), r.Content...)

@@ -5,6 +5,7 @@ package cel
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -40,6 +41,10 @@ func FuzzTLV(f *testing.F) {
 		recs, h, err := readTLV(p)
 		if err != nil {
 			wantSyntax(t, err, -1)
+		}
+		inPlace, inPlaceErr := readAll(NewTLVReaderBytes(p, Options{}))
+		if diff := diffRecords(recs, inPlace); diff != "" || fmt.Sprint(err) != fmt.Sprint(inPlaceErr) {
+			t.Fatalf("in memory: %v, else %v (-streamed +in memory):\n%s", inPlaceErr, err, diff)
 		}
 		for i, r := range recs {
 			// Read alone it is the same: none is taken for one that

@@ -5,6 +5,7 @@ package cel
 
 import (
 	"bytes"
+	"io"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -140,4 +141,40 @@ func TestRoundTripCBOR(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTLVInMemory: a long log in memory gives the records that a stream gives,
+// and they point into it.
+func TestTLVInMemory(t *testing.T) {
+	var records []mrlog.Record
+	for i := range 3000 {
+		r := record(uint64(i), mrlog.Register{Space: mrlog.CCMR, Index: 4}, 80, bytes.Repeat([]byte{byte(i)}, i%700))
+		records = append(records, r)
+	}
+	log, err := writeTLV(Minimal, records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b mrlog.Batch
+	r := NewTLVReaderBytes(log, Options{})
+	n := 0
+	for ; ; n += len(b.Records) {
+		if err := r.Read(&b); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if diff := diffRecords(records[n:n+len(b.Records)], b.Records); diff != "" {
+			t.Fatalf("from record %d:\n%s", n, diff)
+		}
+		for _, rec := range b.Records {
+			end := rec.Span.Offset + int64(rec.Span.Length)
+			if len(rec.Content) > 0 && &rec.Content[0] != &log[end-int64(len(rec.Content))] {
+				t.Fatalf("record %d is a copy", rec.Number)
+			}
+		}
+	}
+	if n != len(records) {
+		t.Errorf("%d records of %d", n, len(records))
+	}
 }

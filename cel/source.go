@@ -33,12 +33,16 @@ func readSome(r io.Reader, p []byte) (int, error) {
 // here for the next one, because the caller may fill another batch next.
 //
 // Memory grows with the bytes that have arrived, never with a stated length.
+//
+// A log that is in memory already is not copied at all.
 type source struct {
-	r    io.Reader
-	base int64  // offset in the log of the first byte of the batch's memory
-	tail []byte // read, and not part of a record yet
-	err  error  // of r; io.EOF at its end
-	room int    // of the last batch's block
+	r        io.Reader
+	inMemory bool
+	rest     []byte // of a log in memory, from base on
+	base     int64  // offset in the log of the first byte of the batch's memory
+	tail     []byte // read, and not part of a record yet
+	err      error  // of r; io.EOF at its end
+	room     int    // of the last batch's block
 }
 
 // minBlock is the first block of a log that is read: a hostile one may be
@@ -48,6 +52,10 @@ const minBlock = 8 << 10
 // begin returns memory of b that holds the tail, with room for more.
 func (s *source) begin(b *mrlog.Batch) []byte {
 	s.room = min(max(minBlock, 2*s.room), mrlog.BatchBytes)
+	if s.inMemory {
+		n := min(s.room, len(s.rest))
+		return s.rest[:n:n]
+	}
 	buf := b.Alloc(max(s.room, len(s.tail)))
 	return buf[:copy(buf, s.tail)]
 }
@@ -57,6 +65,13 @@ func (s *source) begin(b *mrlog.Batch) []byte {
 func (s *source) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
 	if s.err != nil {
 		return buf, s.err
+	}
+	if s.inMemory {
+		if len(buf) == len(s.rest) {
+			return buf, io.EOF
+		}
+		n := min(2*len(buf)+minBlock, len(s.rest))
+		return s.rest[:n:n], nil
 	}
 	if len(buf) == cap(buf) {
 		grown := b.Alloc(2 * cap(buf))
@@ -73,6 +88,10 @@ func (s *source) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
 
 // end keeps what follows the first n bytes of buf for the next batch.
 func (s *source) end(buf []byte, n int) {
-	s.tail = append(s.tail[:0], buf[n:]...)
 	s.base += int64(n)
+	if s.inMemory {
+		s.rest = s.rest[n:]
+		return
+	}
+	s.tail = append(s.tail[:0], buf[n:]...)
 }

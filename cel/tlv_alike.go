@@ -64,7 +64,7 @@ func (t *TLVReader) alike(b *mrlog.Batch, p []byte, base int64) int {
 	f, seen, sums := &t.last, t.fits, t.sums
 	fixed := f.fixed[:f.fixedLen]
 	n := 0
-	for len(b.Records) < mrlog.BatchRecords {
+	for len(b.Records) < tlvBatch {
 		q := p[n:]
 		if len(q) < f.content+tlvHead {
 			break

@@ -154,7 +154,7 @@ func theirs(log, value []byte) error {
 }
 
 func ours(log, value []byte) error {
-	r := cel.NewTLVReader(bytes.NewReader(log), cel.Options{})
+	r := cel.NewTLVReaderBytes(log, cel.Options{})
 	var batch mrlog.Batch
 	var replay mrlog.Replay
 	var hasher verify.Hasher
@@ -195,7 +195,7 @@ func oursChecked(log, value []byte) error {
 }
 
 func oursDecoded(log []byte) error {
-	r := cel.NewTLVReader(bytes.NewReader(log), cel.Options{})
+	r := cel.NewTLVReaderBytes(log, cel.Options{})
 	var batch mrlog.Batch
 	for n := 0; ; {
 		switch err := r.Read(&batch); {
