@@ -36,11 +36,14 @@ func (b *book) opening(live []mrlog.Digest) ([]byte, error) {
 //
 // Steps, in order:
 //
-//	mkdir(STATE), fsync(STATE/..)         if it is not there
+//	mkdir(STATE), open(STATE, O_DIRECTORY|O_NOFOLLOW), fchmod(0700),
+//	fsync(STATE/..)                       if it is not there
 //	flock(STATE, LOCK_EX)                 one creator at a time
-//	unlink, rmdir of a creator that died
+//	open(STATE/.REGISTER.new, O_DIRECTORY|O_NOFOLLOW), unlinkat(log),
+//	rmdir(STATE/.REGISTER.new)            of a creator that died
 //	device: Read
 //	mkdir(STATE/.REGISTER.new)
+//	open(STATE/.REGISTER.new, O_DIRECTORY|O_NOFOLLOW), fchmod(0700)
 //	open(STATE/.REGISTER.new/log, O_CREAT|O_EXCL), fchmod(0600)
 //	flock(log, LOCK_EX)                   held until INIT is extended
 //	write, fstat, fdatasync(log), fsync(STATE/.REGISTER.new)
@@ -77,7 +80,7 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	}
 	temp := filepath.Join(state, "."+b.desc.Name.String()+".new")
 	clear := func() error {
-		if err := disk.unlink(filepath.Join(temp, logName)); err != nil && !notExist(err) {
+		if err := disk.clear(temp); err != nil && !notExist(err) {
 			return err
 		}
 		if err := disk.remove(temp); err != nil && !notExist(err) {
@@ -96,6 +99,9 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	}
 	if err := disk.mkdir(temp); err != nil {
 		return fail("mkdir", err)
+	}
+	if err := disk.chmodDir(temp); err != nil {
+		return fail("chmod", err)
 	}
 	b.known, b.index = replay{}, nil
 	b.size, b.mtime = 0, unix.Timespec{}
@@ -127,8 +133,14 @@ func (b *book) createState() error {
 		return nil
 	}
 	parent := filepath.Dir(b.k.state)
-	if err := b.k.disk.mkdir(b.k.state); err != nil && !errors.Is(err, unix.EEXIST) {
+	switch err := b.k.disk.mkdir(b.k.state); {
+	case errors.Is(err, unix.EEXIST): // made by another process meanwhile
+	case err != nil:
 		return err
+	default:
+		if err := b.k.disk.chmodDir(b.k.state); err != nil {
+			return err
+		}
 	}
 	volatile, err := b.k.disk.volatile(parent)
 	if err != nil || volatile {

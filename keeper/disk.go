@@ -6,8 +6,10 @@
 package keeper
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +20,11 @@ type disk interface {
 	// volatile reports whether what is written at path is gone with the
 	// machine, so that there is nothing to sync; see fileSystem.
 	volatile(path string) (bool, error)
-	// mkdir makes a folder of mode 0700.
+	// mkdir makes a folder of mode 0700, or what umask and a setgid parent
+	// make of that.
 	mkdir(path string) error
+	// chmodDir gives a folder just made mode 0700 exactly.
+	chmodDir(path string) error
 	// create makes an empty file of mode 0600 that was not there, and opens
 	// it as openLog does.
 	create(path string) (fd int, err error)
@@ -41,6 +46,8 @@ type disk interface {
 	link(from, to string) error
 	// replace renames over a file.
 	replace(from, to string) error
+	// clear removes a log from a folder, which must be ours.
+	clear(dir string) error
 	// unlink removes a file, remove an empty folder.
 	unlink(path string) error
 	remove(path string) error
@@ -61,6 +68,39 @@ func (system) volatile(path string) (bool, error) { return fileSystem(path) }
 
 func (system) mkdir(path string) error {
 	return pathError("mkdir", path, unix.Mkdir(path, dirMode))
+}
+
+func (system) chmodDir(path string) error {
+	fd, err := ownFolder(path)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return pathError("chmod", path, unix.Fchmod(fd, dirMode))
+}
+
+// ownFolder opens a folder that must be ours, and no symbolic link to one.
+func ownFolder(path string) (fd int, err error) {
+	fd, err = retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	})
+	switch {
+	case err == unix.ENOTDIR || err == unix.ELOOP:
+		return -1, &UnsafeError{Path: path, What: "it is not a folder"}
+	case err != nil:
+		return -1, pathError("open", path, err)
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err != nil {
+		err = pathError("stat", path, err)
+	} else if int(st.Uid) != os.Geteuid() {
+		err = &UnsafeError{Path: path, What: fmt.Sprintf("it belongs to user %d, want %d", st.Uid, os.Geteuid())}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 func (system) create(path string) (int, error) {
@@ -118,6 +158,15 @@ func (system) mark(fd int, on bool) error {
 func (system) place(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
 	return pathError("rename", to, err)
+}
+
+func (system) clear(dir string) error {
+	fd, err := ownFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return pathError("unlink", filepath.Join(dir, logName), unix.Unlinkat(fd, logName, 0))
 }
 
 func (system) link(from, to string) error    { return pathError("link", to, unix.Link(from, to)) }

@@ -212,7 +212,7 @@ func TestTrace(t *testing.T) {
 		f.steps = nil
 	}
 	r.append(k, "a")
-	want("mkdir state", "sync "+base(r.state), "read", "mkdir .rtmr2.new", "create log", "write", "size", "sync", "sync .rtmr2.new",
+	want("mkdir state", "chmod state", "sync "+base(r.state), "read", "mkdir .rtmr2.new", "chmod .rtmr2.new", "create log", "write", "size", "sync", "sync .rtmr2.new",
 		"place rtmr2", "sync state", // the log is there, with INIT
 		"read", "mark true", "sync", "extend 1", "mark false", // INIT is extended
 		"mark true", "write", "size", "sync", "extend 1", "mark false")

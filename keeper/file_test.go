@@ -221,7 +221,9 @@ func TestUnsafeFolders(t *testing.T) {
 		"folder a file": func(r *rig) error {
 			return errors.Join(os.RemoveAll(r.dir()), os.WriteFile(r.dir(), nil, 0o600))
 		},
-		"state open to others": func(r *rig) error { return os.Chmod(r.state, 0o777) },
+		"state open to others":            func(r *rig) error { return os.Chmod(r.state, 0o777) },
+		"state open to others and sticky": func(r *rig) error { return unix.Chmod(r.state, 0o1777) },
+		"state open to a group":           func(r *rig) error { return os.Chmod(r.state, 0o770) },
 	} {
 		r := newRig(t)
 		r.append(r.open(nil), "a")
@@ -250,6 +252,63 @@ func TestLeftoverOfACreator(t *testing.T) {
 	r.wantEvents("a")
 	if _, err := os.Lstat(temp); err == nil {
 		t.Error("what a creator left is still there")
+	}
+}
+
+// TestPlantedLeftover: what stands in the place of a creator's folder is not
+// followed to other files.
+func TestPlantedLeftover(t *testing.T) {
+	for name, plant := range map[string]func(temp, victim string) error{
+		"link": func(temp, victim string) error { return os.Symlink(victim, temp) },
+		"file": func(temp, _ string) error { return os.WriteFile(temp, nil, 0o600) },
+	} {
+		r := newRig(t)
+		victim := filepath.Join(t.TempDir(), "victim")
+		must(t, os.MkdirAll(victim, 0o700))
+		must(t, os.WriteFile(filepath.Join(victim, "log"), []byte("precious"), 0o600))
+		must(t, os.MkdirAll(r.state, 0o700))
+		must(t, plant(filepath.Join(r.state, ".rtmr2.new"), victim))
+		if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("a")}); !errors.Is(err, ErrUnsafe) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(filepath.Join(victim, "log")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if os.Geteuid() == 0 {
+		r := newRig(t)
+		temp := filepath.Join(r.state, ".rtmr2.new")
+		must(t, os.MkdirAll(temp, 0o700))
+		must(t, os.Chown(temp, 12345, -1))
+		if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("a")}); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "12345") {
+			t.Errorf("another owner: %v", err)
+		}
+	}
+}
+
+// TestFolderModes: neither a setgid parent nor the umask has a say in the modes
+// of what a keeper makes.
+func TestFolderModes(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o277))
+	if os.Geteuid() != 0 { // may not open what it cannot read
+		unix.Umask(0o177)
+	}
+	r := newRig(t)
+	parent := filepath.Dir(r.state)
+	must(t, unix.Chmod(parent, 0o2755))
+	r.append(r.open(nil), "a")
+	must(t, unix.Chmod(r.state, 0o2755))
+	r.reg = rtmr3
+	r.append(r.open(nil), "b")
+	for path, want := range map[string]uint32{
+		filepath.Join(r.state, "rtmr2"): dirMode, r.dir(): dirMode,
+		filepath.Join(r.state, "rtmr2", "log"): logMode, r.log(): logMode,
+	} {
+		var st unix.Stat_t
+		must(t, unix.Lstat(path, &st))
+		if st.Mode&0o7777 != want {
+			t.Errorf("%s has mode %04o, want %04o", path, st.Mode&0o7777, want)
+		}
 	}
 }
 

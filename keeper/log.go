@@ -212,7 +212,8 @@ func fileSystem(path string) (volatile bool, err error) {
 }
 
 // checkState looks at the state folder: nobody else may be able to put another
-// folder in the place of a register's.
+// folder in the place of a register's. A sticky bit does not help: it keeps
+// names from being taken away, not from being put where there is none yet.
 func checkState(path string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -221,7 +222,7 @@ func checkState(path string) error {
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
 		return &UnsafeError{Path: path, What: "it is not a folder"}
-	case st.Mode&0o022 != 0 && st.Mode&unix.S_ISVTX == 0:
+	case st.Mode&0o022 != 0:
 		return &UnsafeError{Path: path, What: fmt.Sprintf("its mode %04o lets others write to it", st.Mode&0o7777)}
 	case int(st.Uid) != os.Geteuid() && st.Uid != 0:
 		return &UnsafeError{Path: path, What: fmt.Sprintf("it belongs to user %d, want %d", st.Uid, os.Geteuid())}

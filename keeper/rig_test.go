@@ -197,6 +197,14 @@ func (d faultDisk) mkdir(p string) error {
 	return d.f.run("mkdir "+filepath.Base(p), func() error { return d.disk.mkdir(p) })
 }
 
+func (d faultDisk) chmodDir(p string) error {
+	return d.f.run("chmod "+filepath.Base(p), func() error { return d.disk.chmodDir(p) })
+}
+
+func (d faultDisk) clear(p string) error {
+	return d.f.run("clear "+filepath.Base(p), func() error { return d.disk.clear(p) })
+}
+
 func (d faultDisk) create(p string) (fd int, err error) {
 	err = d.f.run("create "+filepath.Base(p), func() error { fd, err = d.disk.create(p); return err })
 	if err != nil && fd > 0 {
