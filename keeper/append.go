@@ -33,14 +33,16 @@ import (
 //
 //	fchmod 01600              refused: nothing was written
 //	write, fstat, fdatasync   ftruncate to the old size, fdatasync: refused;
-//	                          if that fails, too: unknown
+//	                          if one of them fails: unknown
 //	Extend                    the register is read; what it shows as extended
-//	                          is done. The rest is cut off, fdatasync: refused.
-//	                          Not readable, not fresh, another value, or not
-//	                          cut: unknown
+//	                          is done. The rest is cut off, fdatasync: refused;
+//	                          if one of them fails, the rest is unknown. Not
+//	                          readable, not fresh, or another value: unknown
 //	fchmod 0600               done: the next operation clears the bit
 //
-// After unknown, the bit stays set and the records stay in the log.
+// After unknown, the bit stays set. The records stay in the log, unless they
+// were cut off and only the fdatasync failed: then a power failure may bring
+// them back. After a failed fdatasync, the log is opened again.
 func (b *book) commit(t *batch) (kept int, err error) {
 	ctx := context.Background()
 	text, due := t.text, b.hintDue()
@@ -81,12 +83,14 @@ func (b *book) commit(t *batch) (kept int, err error) {
 			}
 			if n < len(t.digests) {
 				kept = t.starts[n]
-				if err := b.cut(size + int64(ahead+kept)); err != nil {
-					return 0, b.failed(ErrUnknown, "extend", errors.Join(xerr, fmt.Errorf("cutting the record off: %w", err)))
+				cut, err := b.takeOff("extend", xerr, size+int64(ahead+kept))
+				if !cut {
+					return 0, err
 				}
-				err = b.failed(ErrRefused, "extend", xerr)
 				b.adopt(t, n, kept, ahead, due)
-				_ = b.k.disk.mark(b.log.fd, false)
+				if errors.Is(err, ErrUnknown) {
+					b.drop() // as after any failed sync
+				}
 				return kept, err
 			}
 		}
@@ -108,14 +112,28 @@ func (b *book) takeBack(step string, err error, size int64) error {
 	if longer, ok := errors.AsType[*sizeError](err); ok && longer.got > longer.want {
 		return b.failed(ErrUnknown, step, err)
 	}
-	if cerr := b.k.disk.cut(b.log.fd, size); cerr != nil {
-		return b.failed(ErrUnknown, step, errors.Join(err, fmt.Errorf("cutting the record off: %w", cerr)))
+	cut, err := b.takeOff(step, err, size)
+	if cut && errors.Is(err, ErrUnknown) {
+		b.drop() // as after any failed sync
 	}
-	if cerr := b.sync(); cerr != nil && step != "sync" {
-		return b.failed(ErrUnknown, step, errors.Join(err, fmt.Errorf("cutting the record off: %w", cerr)))
+	return err
+}
+
+// takeOff cuts the log to size after a step failed with cause. It returns the
+// error for what is cut off, and whether the log is shorter now.
+func (b *book) takeOff(step string, cause error, size int64) (cut bool, err error) {
+	fail := &AppendError{Register: b.desc.Name, Outcome: ErrUnknown, Step: step, Err: cause}
+	if err := b.k.disk.cut(b.log.fd, size); err != nil {
+		fail.Err = errors.Join(cause, fmt.Errorf("cutting the record off: %w", err))
+		return false, fail
+	}
+	if err := b.sync(); err != nil {
+		fail.Cut, fail.Err = true, errors.Join(cause, fmt.Errorf("cutting the record off: sync: %w", err))
+		return true, fail
 	}
 	_ = b.k.disk.mark(b.log.fd, false)
-	return b.failed(ErrRefused, step, err)
+	fail.Outcome = ErrRefused
+	return true, fail
 }
 
 // readBack finds out from the register how many records of a batch were

@@ -33,9 +33,9 @@ var (
 	// ErrRefused: disk or device refused. The event is neither in the log nor
 	// in the register.
 	ErrRefused = errors.New("refused")
-	// ErrUnknown: the event stands in the log, and it could not be found out
-	// whether it was extended. The next operation on the register finds out,
-	// and completes it.
+	// ErrUnknown: the event may stand in the log, and may have been extended;
+	// it could not be found out. The next operation on the register finds
+	// out, and completes what stands in the log.
 	ErrUnknown = errors.New("outcome unknown")
 	// ErrClosed: the keeper was closed.
 	ErrClosed = errors.New("keeper is closed")
@@ -116,13 +116,21 @@ type AppendError struct {
 	Outcome  error  // ErrRefused or ErrUnknown
 	Step     string // that went wrong: "write", "sync", "extend", …
 	Err      error  // its cause
+
+	// Cut: with ErrUnknown, the event was not extended and was cut off the
+	// log, but the cut could not be synced. Only a power failure can bring
+	// the event back.
+	Cut bool
 }
 
 // Error gives outcome, step and cause.
 func (e *AppendError) Error() string {
 	what := "the event is neither in the log nor in the register"
-	if e.Outcome == ErrUnknown {
-		what = "the event stands in the log; the next operation finds out whether it was extended, and completes it"
+	switch {
+	case e.Outcome == ErrUnknown && e.Cut:
+		what = "the event was cut off the log, but the cut may not survive a power failure; if it does not, the next operation completes the event"
+	case e.Outcome == ErrUnknown:
+		what = "the event may stand in the log; the next operation finds out whether it was extended, and completes it"
 	}
 	return fmt.Sprintf("%s: %v: %s: %v (%s)", e.Register, e.Outcome, e.Step, e.Err, what)
 }

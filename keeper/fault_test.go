@@ -254,6 +254,36 @@ func TestTrace(t *testing.T) {
 		t.Error("the log is not opened again after a failed sync")
 	}
 	f.at = nil
+	r.append(k, "h")
+	f.steps = nil
+	for _, c := range []struct {
+		failed string // beside every sync after it
+		steps  []string
+	}{
+		{"write", []string{"read", "mark true", "write", "cut", "sync"}},
+		{"sync", []string{"read", "mark true", "write", "size", "sync", "cut", "sync"}},
+		{"extend 1", []string{"read", "mark true", "write", "size", "sync", "extend 1", "read", "cut", "sync"}},
+	} {
+		failed := false
+		f.at = func(n int, step string) fate {
+			if step == c.failed || failed && step == "sync" {
+				failed = true
+				return failBefore
+			}
+			return pass
+		}
+		_, err := k.Append(context.Background(), r.reg, []Event{ev("i")})
+		if e, ok := errors.AsType[*AppendError](err); !ok || !errors.Is(err, ErrUnknown) || !e.Cut || !strings.Contains(err.Error(), "was cut off") {
+			t.Errorf("a failed %s, and its cut not synced: %v", c.failed, err)
+		}
+		want(c.steps...)
+		if k.books[r.reg].log != nil {
+			t.Errorf("a failed %s, and its cut not synced: the log is not opened again", c.failed)
+		}
+		f.at = nil
+		r.append(k, "after "+c.failed)
+		f.steps = nil
+	}
 	k.Close()
 	r.m.reset()
 	r.boot = "boot-2"
