@@ -8,6 +8,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,8 +43,8 @@ right. DOMAIN and OPERATION are printable ASCII without blanks, CONTENT is UTF-8
 text without newlines and control characters (tabs are allowed).
 
 With - in place of the event, each line of standard input is one, recorded as it
-arrives; empty lines are skipped. A line that cannot be recorded ends the
-command; what came before it is recorded.
+arrives; empty lines are skipped, and a last line needs no newline. A line that
+cannot be recorded ends the command; what came before it is recorded.
 
 Without --register and --pcr the event goes to MRLOG_REGISTER, else to rtmr2 on
 a TDX device and pcr14 on a TPM.`,
@@ -60,12 +61,12 @@ a TDX device and pcr14 on a TPM.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.register, "register", "", "`REGISTER` to extend: rtmr2, pcr14 …")
-	f.Int64Var(&o.pcr, "pcr", -1, "the same, as the `NUMBER` of a PCR (mapped to a register where there are none)")
+	f.Uint32Var(&o.pcr, "pcr", 0, "the same, as the `NUMBER` of a PCR (mapped to a register where there are none)")
+	o.hasPCR = func() bool { return f.Changed("pcr") }
 	f.StringVar(&o.record, "record", "", "free-form `LINE` to record in place of an event")
 	f.StringVar(&o.comment, "comment", "", "`TEXT` for people, written before the event or alone; it is not measured")
 	f.BoolVar(&o.once, "once", false, "do nothing if the same event is in this boot's log already")
 	f.BoolVar(&o.shared, "shared", false, "extend a PCR that belongs to others (9, 10, 11, 15)")
-	f.Lookup("pcr").DefValue = "0" // so that help does not show -1
 	cmd.PreRun = func(cmd *cobra.Command, _ []string) { o.hasRecord = cmd.Flags().Changed("record") }
 	return cmd
 }
@@ -123,22 +124,22 @@ func runExtend(ctx context.Context, e *env, g *globals, o *extendOptions, args [
 			return usage("--comment: %w", err)
 		}
 	}
-	d, err := g.openDevice(e, true)
+	asked, err := o.choice.parse(e)
+	if err != nil {
+		return err // before any register is made
+	}
+	d, k, err := g.openKeeper(e, true)
 	if err != nil {
 		return err
 	}
-	reg, warning, err := o.pick(e, d)
+	defer k.Close()
+	reg, warning, err := o.pick(asked, d)
 	if err != nil {
 		return err
 	}
 	if warning != "" {
 		e.warn("%s", warning)
 	}
-	k, err := keeper.Open(keeper.Options{State: g.stateFolder(e), Device: d})
-	if err != nil {
-		return err
-	}
-	defer k.Close()
 	r := &recorder{e: e, keeper: k, register: reg, once: o.once, comment: o.comment}
 	if stdin {
 		return r.lines(ctx, e.stdin)
@@ -159,17 +160,24 @@ type receiptBank struct {
 	Value  string `json:"value"`
 }
 
-// append records events and prints a receipt for each.
+// append records events and prints a receipt for each. What is recorded is
+// recorded: where the receipts cannot be printed, the error says how far it
+// went.
 func (r *recorder) append(ctx context.Context, events []keeper.Event) error {
 	events[0].Comment, r.comment = r.comment, ""
 	receipts, err := r.keeper.Append(ctx, r.register, events)
+	var unprinted error
 	for i := range receipts {
-		if err := r.print(&receipts[i]); err != nil {
-			return err
+		if unprinted == nil {
+			unprinted = r.print(&receipts[i])
 		}
 		r.recorded++
 	}
-	return err
+	if unprinted != nil {
+		last := receipts[len(receipts)-1].Record
+		unprinted = fmt.Errorf("%s: recorded up to record %d, but the receipt could not be printed: %w", r.register, last, unprinted)
+	}
+	return errors.Join(err, unprinted)
 }
 
 func (r *recorder) print(rc *keeper.Receipt) error {
@@ -212,22 +220,25 @@ func (r *recorder) lines(ctx context.Context, src io.Reader) error {
 		}
 		err := r.append(ctx, batch)
 		batch = batch[:0]
-		return err
+		return r.after(err)
 	}
 	for number, size := 1, 0; ; number++ {
 		line, err := readLine(in)
 		end := err == io.EOF
-		if err != nil && !end {
-			return errors.Join(flush(), r.fail(number, err))
+		var event nelr.Event
+		var malformed error
+		switch {
+		case errors.Is(err, mrlog.ErrLimit):
+			malformed = err
+		case err != nil && !end:
+			return cmp.Or(flush(), r.after(err))
+		case len(line) > 0:
+			event, malformed = nelr.ParseEvent(line)
+		}
+		if malformed != nil {
+			return cmp.Or(flush(), r.fail(number, malformed))
 		}
 		if len(line) > 0 {
-			event, err := nelr.ParseEvent(line)
-			if err != nil {
-				if err := flush(); err != nil {
-					return err
-				}
-				return r.fail(number, err)
-			}
 			batch = append(batch, keeper.Event{Event: event, Once: r.once})
 			size += len(line)
 		}
@@ -253,11 +264,20 @@ func lineWaits(in *bufio.Reader) bool {
 	return bytes.IndexByte(arrived, '\n') >= 0
 }
 
-// fail reports a line that is no event, and what is recorded all the same.
-func (r *recorder) fail(number int, err error) error {
-	if errors.Is(err, context.Canceled) {
+// after adds to an error what was recorded before it.
+func (r *recorder) after(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
+	code, hint := classify(err)
+	if hint == "" {
+		hint = fmt.Sprintf("recorded before: %s", count(r.recorded, "event"))
+	}
+	return &failure{code: code, err: err, hint: hint}
+}
+
+// fail reports a line that is no event, and what is recorded all the same.
+func (r *recorder) fail(number int, err error) error {
 	return &failure{
 		code: exitMalformed, err: fmt.Errorf("standard input: line %d: %w", number, err),
 		hint: fmt.Sprintf("recorded: %s before this line, nothing of it and of what follows", count(r.recorded, "event")),

@@ -7,13 +7,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mrlog.dev"
-	"mrlog.dev/keeper"
 )
 
 func newRecover(e *env, g *globals) *cobra.Command {
@@ -26,8 +26,9 @@ stand in the log and were not extended are extended, a torn last line is
 completed or cut off. Every extend does the same first; recover is for when no
 event is due, and for programs that append to a log themselves.
 
-It changes nothing where log and register agree, and nothing where they have
-diverged (exit 3).`,
+Where log and register agree it changes no record: it clears the mark of an
+interrupted writer, and notes a new boot that kept the registers. Where they
+have diverged it changes nothing (exit 3).`,
 		Example: `  mrlog recover
   mrlog recover --register rtmr3 --json`,
 		Args: noArguments,
@@ -50,15 +51,13 @@ type recoverRegister struct {
 	Cut       int64  `json:"cut"`
 	Completed bool   `json:"completed"`
 	SetAside  string `json:"set_aside,omitempty"`
+	InFlight  bool   `json:"in_flight"`
+	BootHint  bool   `json:"boot_hint"`
 	Error     string `json:"error,omitempty"`
 }
 
 func runRecover(ctx context.Context, e *env, g *globals, register string) error {
-	d, err := g.openDevice(e, false)
-	if err != nil {
-		return err
-	}
-	k, err := keeper.Open(keeper.Options{State: g.stateFolder(e), Device: d})
+	d, k, err := g.openKeeper(e, false)
 	if err != nil {
 		return err
 	}
@@ -86,12 +85,11 @@ func runRecover(ctx context.Context, e *env, g *globals, register string) error 
 		}
 		r := recoverRegister{
 			Register: reg.String(), Records: o.Records, Extended: o.Extended, Cut: o.Cut, Completed: o.Completed, SetAside: o.SetAside,
+			InFlight: o.InFlight, BootHint: o.BootHint,
 		}
 		if err != nil {
 			r.Error = err.Error()
-			if failed == nil {
-				failed = err
-			}
+			failed = errors.Join(failed, err)
 		}
 		out.Registers = append(out.Registers, r)
 	}
@@ -120,6 +118,12 @@ func (e *env) printRecovered(out *recoverOutput) error {
 		}
 		if r.SetAside != "" {
 			did = append(did, "log of an earlier boot kept as "+r.SetAside)
+		}
+		if r.BootHint {
+			did = append(did, "marked as of this boot, too")
+		}
+		if r.InFlight && did == nil {
+			did = append(did, "mark of an interrupted writer cleared")
 		}
 		switch {
 		case r.Error != "":

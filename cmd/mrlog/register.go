@@ -8,14 +8,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"mrlog.dev"
 	"mrlog.dev/device"
 	"mrlog.dev/device/soft"
+	"mrlog.dev/keeper"
 )
 
 // stateFolder is the folder of the logs: the flag, the environment, the
@@ -57,7 +56,7 @@ func (g *globals) openDevice(e *env, create bool) (device.Device, error) {
 		return nil, usage("unknown device %.40q (known: soft[:FOLDER], soft-tdx[:FOLDER], soft-tpm[:FOLDER])", kind)
 	}
 	if !create {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if !soft.Exists(path) {
 			return nil, &failure{
 				code: exitFailed, err: fmt.Errorf("there are no software registers at %s", path),
 				hint: "the first mrlog extend makes them; --state and --device say where",
@@ -70,6 +69,16 @@ func (g *globals) openDevice(e *env, create bool) (device.Device, error) {
 		return soft.Open(path, other.Held) // "soft" is whichever is there
 	}
 	return d, err
+}
+
+// openKeeper opens the device, and a keeper of its logs in the state folder.
+func (g *globals) openKeeper(e *env, create bool) (device.Device, *keeper.Keeper, error) {
+	d, err := g.openDevice(e, create)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := keeper.Open(keeper.Options{State: g.stateFolder(e), Device: d})
+	return d, k, err
 }
 
 // platformOf is whose register map a device has.
@@ -94,33 +103,39 @@ func defaultRegister(p mrlog.Platform) mrlog.Register {
 // choice holds the flags that choose a register to extend.
 type choice struct {
 	register string
-	pcr      int64
+	pcr      uint32
+	hasPCR   func() bool
 	shared   bool
 }
 
-// pick returns the register that the flags and the environment choose on a
-// device, and a warning about it.
-func (c *choice) pick(e *env, d device.Device) (reg mrlog.Register, warning string, err error) {
-	platform := platformOf(d)
+// parse returns the register that the flags or the environment name; the zero
+// value stands for the device's default.
+func (c *choice) parse(e *env) (reg mrlog.Register, err error) {
 	switch {
-	case c.register != "" && c.pcr >= 0:
-		return reg, "", usage("--register and --pcr exclude each other")
+	case c.register != "" && c.hasPCR():
+		return reg, usage("--register and --pcr exclude each other")
 	case c.register != "":
-		reg, err = mrlog.ParseRegister(c.register)
-		if err != nil {
-			return reg, "", usage("--register: %w", err)
+		if reg, err = mrlog.ParseRegister(c.register); err != nil {
+			return reg, usage("--register: %w", err)
 		}
-	case c.pcr >= 0:
+	case c.hasPCR():
 		if c.pcr > 23 {
-			return reg, "", usage("--pcr %d: PCRs go from 0 to 23", c.pcr)
+			return reg, usage("--pcr %d: PCRs go from 0 to 23", c.pcr)
 		}
-		reg = mrlog.Register{Space: mrlog.PCR, Index: uint32(c.pcr)}
+		reg = mrlog.Register{Space: mrlog.PCR, Index: c.pcr}
 	case e.getenv("MRLOG_REGISTER") != "":
-		reg, err = mrlog.ParseRegister(e.getenv("MRLOG_REGISTER"))
-		if err != nil {
-			return reg, "", usage("MRLOG_REGISTER: %w", err)
+		if reg, err = mrlog.ParseRegister(e.getenv("MRLOG_REGISTER")); err != nil {
+			return reg, usage("MRLOG_REGISTER: %w", err)
 		}
-	default:
+	}
+	return reg, nil
+}
+
+// pick returns the register of a device that was asked for, and a warning about
+// it.
+func (c *choice) pick(reg mrlog.Register, d device.Device) (_ mrlog.Register, warning string, err error) {
+	platform := platformOf(d)
+	if reg == (mrlog.Register{}) {
 		return defaultRegister(platform), "", nil
 	}
 	if platform != mrlog.TPM {

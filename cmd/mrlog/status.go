@@ -69,11 +69,7 @@ type statusBank struct {
 }
 
 func runStatus(ctx context.Context, e *env, g *globals) error {
-	d, err := g.openDevice(e, false)
-	if err != nil {
-		return err
-	}
-	k, err := keeper.Open(keeper.Options{State: g.stateFolder(e), Device: d})
+	d, k, err := g.openKeeper(e, false)
 	if err != nil {
 		return err
 	}
@@ -94,6 +90,7 @@ func runStatus(ctx context.Context, e *env, g *globals) error {
 			out.Agree = false
 			diverged = append(diverged, r.Name.String())
 		case keeper.Unreadable:
+			out.Agree = false
 			unreadable = append(unreadable, r.Name.String())
 		}
 		out.Registers = append(out.Registers, statusOf(r, &s))
