@@ -92,6 +92,9 @@ func (b *book) acquire(ctx context.Context, deadline time.Time, create bool) (er
 	b.outcome = Outcome{}
 	defer func() {
 		if err != nil {
+			if e, ok := errors.AsType[*LockError](err); ok {
+				e.Waited = time.Since(deadline.Add(-b.k.timeout))
+			}
 			b.release()
 		}
 	}()
@@ -167,7 +170,12 @@ func (b *book) lost(ctx context.Context, detail string) error {
 		Records:  b.known.records,
 		Remedy:   "put the log back; if it is lost, " + moveAway(b.dir),
 	}
-	live, _ := b.live(ctx) // if it cannot be read, the log is no less gone
+	var st unix.Stat_t
+	if unix.Lstat(b.dir, &st) == unix.ENOENT {
+		d.Remedy = fmt.Sprintf("put the folder %s back; if it was moved away on purpose, restart the programs that write to it: the next event begins a new log at the register's present value", b.dir)
+	}
+	live, err := b.live(ctx)
+	d.Device = err // the log is no less gone
 	for _, bank := range b.desc.Banks {
 		d.Banks = append(d.Banks, BankDifference{Alg: bank.Alg, Expected: valueOf(b.known.values, bank.Alg), Found: valueOf(live, bank.Alg)})
 	}

@@ -27,8 +27,8 @@
 // # Answers
 //
 // An event has three outcomes. Recorded: [Keeper.Append] returns its
-// [Receipt]. Unknown ([ErrUnknown]): it stands in the log and may or may not
-// be extended; the next operation decides, and extends it if it was not. Any
+// [Receipt]. Unknown ([ErrUnknown]): it may stand in the log and may be
+// extended; the next operation finds out, and completes what is there. Any
 // other error: it is not in the log and was not extended; with [ErrRefused]
 // the disk or the device said no, with [ErrDiverged] log and register do not
 // belong together and nothing is appended until somebody has looked.

@@ -68,7 +68,7 @@ func (e *FullError) Error() string {
 // moveAway is how a person begins a new log in place of one that stays as it
 // is.
 func moveAway(folder string) string {
-	return fmt.Sprintf("move the folder %s away and keep it: the next event begins a new log at the register's present value", folder)
+	return fmt.Sprintf("move the folder %s away and keep it, and restart the programs that write to it: the next event begins a new log at the register's present value", folder)
 }
 
 // Unwrap returns ErrFull.
@@ -77,9 +77,9 @@ func (e *FullError) Unwrap() error { return ErrFull }
 // LockError says who holds a lock.
 type LockError struct {
 	Path    string
-	PID     int    // 0 if the kernel does not say (another PID namespace)
-	Command string // "" likewise
-	Waited  time.Duration
+	PID     int           // 0 if the kernel does not say (another PID namespace)
+	Command string        // "" likewise
+	Waited  time.Duration // since the call
 }
 
 // Error names the holder.
@@ -170,7 +170,8 @@ const (
 )
 
 // BankDifference is a bank with the value that the whole log gives and the one
-// that the register holds. A value that is not known is nil.
+// that the register holds. A value that is not known is nil; Found is nil, too,
+// for a bank that the register does not have.
 type BankDifference struct {
 	Alg             mrlog.Alg
 	Expected, Found []byte
@@ -189,8 +190,9 @@ type Divergence struct {
 	Path     string // of the log
 	Reason   Reason
 	Detail   string // what was seen, "" if the reason says it all
-	Records  int64  // in the log
+	Records  int64  // in the log, 0 if that is not known
 	Banks    []BankDifference
+	Device   error // why the register could not be read; nil if it was
 	// Agree is the last record after which the log is known to have given
 	// the register's value, now or when this keeper last looked; nil if none
 	// is known.
@@ -210,11 +212,17 @@ func (d *Divergence) Error() string {
 		if b.Expected != nil {
 			fmt.Fprintf(&s, "the log gives %x, ", b.Expected)
 		}
-		if b.Found != nil {
+		switch {
+		case b.Found != nil:
 			fmt.Fprintf(&s, "the register holds %x", b.Found)
-		} else {
+		case d.Device != nil:
+			s.WriteString("the register could not be read")
+		default:
 			s.WriteString("the register has no such bank")
 		}
+	}
+	if d.Device != nil {
+		fmt.Fprintf(&s, "; %v", d.Device)
 	}
 	if d.Agree != nil {
 		fmt.Fprintf(&s, "; last record known to agree: %d (line %d)", d.Agree.Record, d.Agree.Line)
@@ -225,5 +233,10 @@ func (d *Divergence) Error() string {
 	return s.String()
 }
 
-// Unwrap returns ErrDiverged.
-func (d *Divergence) Unwrap() error { return ErrDiverged }
+// Unwrap returns ErrDiverged, and why the register could not be read.
+func (d *Divergence) Unwrap() []error {
+	if d.Device != nil {
+		return []error{ErrDiverged, d.Device}
+	}
+	return []error{ErrDiverged}
+}

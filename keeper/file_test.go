@@ -228,8 +228,12 @@ func TestUnsafeFolders(t *testing.T) {
 		r := newRig(t)
 		r.append(r.open(nil), "a")
 		must(t, change(r))
-		if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("b")}); !errors.Is(err, ErrUnsafe) {
+		k := r.open(nil)
+		if _, err := k.Append(context.Background(), r.reg, []Event{ev("b")}); !errors.Is(err, ErrUnsafe) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if s, err := k.Status(context.Background(), r.reg); err != nil || s.State != Unreadable || !errors.Is(s.Err, ErrUnsafe) {
+			t.Errorf("%s: status %+v, %v", name, s, err)
 		}
 	}
 	if os.Geteuid() == 0 {
@@ -432,4 +436,86 @@ func TestCreatorHoldsTheLock(t *testing.T) {
 	}
 	r.append(other, "b")
 	r.wantEvents("a", "b")
+}
+
+// TestWaited: what a LockError says counts from the call, also of one that had
+// no time left when it got its turn.
+func TestWaited(t *testing.T) {
+	r := newRig(t)
+	const timeout = 100 * time.Millisecond
+	k := r.open(nil, func(o *Options) { o.LockTimeout = timeout })
+	r.append(k, "a")
+	f, err := os.Open(r.log())
+	must(t, err)
+	defer f.Close()
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	answers := make(chan error)
+	for range 2 {
+		go func() {
+			_, err := k.Append(context.Background(), r.reg, []Event{ev("b")})
+			answers <- err
+		}()
+	}
+	for range 2 {
+		err := <-answers
+		if e, ok := errors.AsType[*LockError](err); !ok || e.Waited < timeout {
+			t.Errorf("after %v: %v", timeout, err)
+		}
+	}
+}
+
+// TestSecondNameGoes: a second name that goes away while it is looked for is
+// nothing to complain about.
+func TestSecondNameGoes(t *testing.T) {
+	r := newRig(t)
+	r.append(r.open(nil), "a")
+	l, err := openLog(r.dir(), unix.O_RDONLY)
+	must(t, err)
+	defer l.close()
+	for range 2000 {
+		must(t, os.Link(r.log(), r.log()+".1"))
+		removed := make(chan error)
+		go func() { removed <- os.Remove(r.log() + ".1") }()
+		if _, err := l.check(); err != nil {
+			t.Error(err)
+		}
+		must(t, <-removed)
+	}
+}
+
+// TestGoneAndNotReadable: a log that is gone from under a keeper, with a
+// register that cannot be read, is reported with both.
+func TestGoneAndNotReadable(t *testing.T) {
+	r := newRig(t)
+	f := new(faults)
+	k := r.open(f)
+	r.append(k, "a")
+	away := r.dir() + ".away"
+	must(t, os.Rename(r.dir(), away))
+	_, err := k.Append(context.Background(), r.reg, []Event{ev("b")})
+	if d := wantDiverged(t, err, LogGone); !strings.Contains(d.Remedy, "restart the programs") || d.Device != nil {
+		t.Errorf("folder moved away: %v", err)
+	}
+	f.at = func(_ int, step string) fate {
+		if step == "read" {
+			return failBefore
+		}
+		return pass
+	}
+	_, err = k.Append(context.Background(), r.reg, []Event{ev("b")})
+	wantDiverged(t, err, LogGone)
+	if !errors.Is(err, errInjected) || strings.Contains(err.Error(), "no such bank") || !strings.Contains(err.Error(), "could not be read") {
+		t.Errorf("gone, and not readable: %v", err)
+	}
+	if s, err := k.Status(context.Background(), r.reg); err != nil || s.State != Unreadable || !errors.Is(s.Err, errInjected) {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	f.at = nil
+	// The remedy.
+	k.Close()
+	if _, err := k.Status(context.Background(), r.reg); !errors.Is(err, ErrClosed) {
+		t.Errorf("status of a closed keeper: %v", err)
+	}
+	r.append(r.open(nil), "c")
+	r.wantEvents("c")
 }

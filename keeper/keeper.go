@@ -40,7 +40,9 @@ type Options struct {
 	Device device.Device
 
 	// LockTimeout is how long an operation waits for other processes;
-	// DefaultLockTimeout if zero. It counts from the call.
+	// DefaultLockTimeout if zero. It counts from the call, or for a call of
+	// several batches from the beginning of each. The wait for other calls on
+	// this keeper is not bounded by it, only by ctx.
 	LockTimeout time.Duration
 	// MaxLog is the largest size of a log in bytes; nelr.MaxLog if zero.
 	MaxLog int64

@@ -30,12 +30,12 @@ const (
 )
 
 // lock takes flock(LOCK_EX) on an open file, before the deadline and while ctx
-// lasts. The lock ends with the file, or with unlock.
+// lasts. The lock ends with the file, or with unlock. How long was waited is for
+// the caller to say.
 //
 // It asks again and again instead of sleeping in the kernel, because a thread
 // that sleeps in flock cannot be called back.
 func lock(ctx context.Context, fd int, path string, deadline time.Time) error {
-	began := time.Now()
 	wait := lockWaitMin
 	for {
 		_, err := retry(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
@@ -49,7 +49,7 @@ func lock(ctx context.Context, fd int, path string, deadline time.Time) error {
 			return fmt.Errorf("%s: waiting for the lock: %w", path, context.Cause(ctx))
 		}
 		if !time.Now().Before(deadline) {
-			e := &LockError{Path: path, Waited: time.Since(began)}
+			e := &LockError{Path: path}
 			e.PID, e.Command = holder(fd)
 			return e
 		}

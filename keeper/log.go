@@ -118,7 +118,14 @@ func (l *logFile) check() (unix.Stat_t, error) {
 		if err != nil {
 			return st, err
 		}
-		if twin == "" {
+		if twin != "" {
+			break
+		}
+		// The one that was there may be gone: look again.
+		if err := unix.Fstat(l.fd, &st); err != nil {
+			return st, pathError("stat", l.path, err)
+		}
+		if st.Nlink >= 2 {
 			return unsafe("it has %d links, want one", st.Nlink)
 		}
 	}

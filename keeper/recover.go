@@ -151,6 +151,9 @@ func examine(log io.ReaderAt, size int64, desc device.Register, live []mrlog.Dig
 			whole := replay{values: cloneDigests(r.values)}
 			whole.extend(line)
 			f.completes = sameValues(whole.values, live)
+			if f.completes && isInit(line) && r.second == nil { // whole, it would be one
+				f.second, r.second = true, &Place{Record: r.records, Line: r.lines + 1}
+			}
 		}
 	}
 	if f.opened && f.matches[0] >= 0 && f.records-f.matches[0] <= MaxBatch {

@@ -161,6 +161,16 @@ func TestRecoveryTable(t *testing.T) {
 			state: Torn, outcome: Outcome{Records: 3, Completed: true}, events: []string{"a", "b"},
 		},
 		{
+			name: "torn INIT line after INIT, extended",
+			prep: func(m *machine) {
+				m.record(line("a")).record("INIT x").extended()
+				whole := strings.TrimSuffix(m.text.String(), "\n")
+				m.text.Reset()
+				m.raw(whole)
+			},
+			state: Diverged, reason: SecondInit, agree: -1,
+		},
+		{
 			name:  "torn INIT line after INIT",
 			prep:  func(m *machine) { m.extended().raw("INIT sha384/00") },
 			state: Torn, outcome: Outcome{Records: 1, Cut: 14},

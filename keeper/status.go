@@ -42,8 +42,10 @@ type Status struct {
 	Start  []mrlog.Digest // INIT's value
 	Log    []mrlog.Digest // what the log's complete records give
 
+	// Of the log; with Absent, and with Unreadable if it was not come to,
+	// they are not known and zero.
 	Records  int64  // complete records, INIT included
-	Size     int64  // of the log in bytes
+	Size     int64  // in bytes
 	Missing  int64  // complete records at the end that were not extended, if Behind or Torn
 	TornLine int64  // bytes after the last newline
 	InFlight bool   // the sticky bit is set: a writer is at work, or died
@@ -66,12 +68,18 @@ const (
 
 // Status looks at a register and its log, without a lock and without changing
 // anything. It replays the whole log, whatever this keeper knows of it. The
-// error is for a register that the device does not have, and for ctx; all else
-// is in the Status.
+// error is for a register that the device does not have, for a closed keeper and
+// for ctx; all else is in the Status.
 func (k *Keeper) Status(ctx context.Context, reg mrlog.Register) (Status, error) {
 	desc, err := device.Find(k.device, reg)
 	if err != nil {
 		return Status{}, err
+	}
+	k.mu.Lock()
+	closed := k.closed
+	k.mu.Unlock()
+	if closed {
+		return Status{}, ErrClosed
 	}
 	b := &book{k: k, desc: desc, dir: k.folder(reg)}
 	began := time.Now()
@@ -109,7 +117,19 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 		return unreadable(err)
 	}
 	s.Device = live
+	// As open and create have it; what is not there yet cannot be wrong.
+	if err := checkState(b.k.state); err != nil && !notExist(err) {
+		return unreadable(err)
+	}
+	if _, err := b.k.disk.volatile(b.k.state); err != nil && !notExist(err) {
+		return unreadable(err)
+	}
 	log, err := openLog(b.dir, unix.O_RDONLY)
+	if err == nil {
+		if _, err = b.k.disk.volatile(b.dir); err != nil {
+			log.close()
+		}
+	}
 	switch {
 	case notExist(err):
 		s.State = Absent
