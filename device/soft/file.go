@@ -5,12 +5,15 @@ package soft
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,14 +27,44 @@ type regFile struct {
 }
 
 func (d *Device) open(r device.Register, flags int) (regFile, error) {
-	path := filepath.Join(d.dir, r.Name.String())
+	return openFile(filepath.Join(d.dir, r.Name.String()), flags)
+}
+
+// openFile opens a regular file, and nothing else: it follows no symbolic
+// link and does not wait at a FIFO. A new one has mode 0600.
+func openFile(path string, flags int) (regFile, error) {
 	fd, err := retry(func() (int, error) {
-		return unix.Open(path, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		return unix.Open(path, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NONBLOCK, 0o600)
 	})
 	if err != nil {
 		return regFile{}, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
+	var st unix.Stat_t
+	if err = unix.Fstat(fd, &st); err != nil {
+		err = &fs.PathError{Op: "stat", Path: path, Err: err}
+	} else if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = fmt.Errorf("%s: it is not a regular file", path)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return regFile{}, err
+	}
 	return regFile{fd: fd, path: path}, nil
+}
+
+// readFile returns the first bytes of a regular file, max at most.
+func readFile(path string, max int) ([]byte, error) {
+	f, err := openFile(path, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	buf := make([]byte, max)
+	n, err := retry(func() (int, error) { return unix.Pread(f.fd, buf, 0) })
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return buf[:n], nil
 }
 
 func (f regFile) close() { unix.Close(f.fd) }
@@ -77,14 +110,14 @@ func (f regFile) settled(r device.Register) (state, error) {
 // change replaces the register's state by what alter makes of it. Its system
 // calls are those that Extend states. When it returns an error, the state is
 // the old or the new one.
-func (d *Device) change(r device.Register, alter func(*state) error) error {
+func (d *Device) change(ctx context.Context, r device.Register, alter func(*state) error) error {
 	f, err := d.open(r, unix.O_RDWR)
 	if err != nil {
 		return err
 	}
 	defer f.close() // gives up the lock, too
-	if err := flock(f.fd); err != nil {
-		return &fs.PathError{Op: "flock", Path: f.path, Err: err}
+	if err := flock(ctx, f.fd, f.path, time.Now().Add(lockTimeout)); err != nil {
+		return err
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(f.fd, &st); err != nil {
@@ -132,16 +165,33 @@ func (d *Device) sync(f regFile) error {
 
 // create makes the folder and its registers; Open states the system calls.
 func (d *Device) create() error {
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(d.dir), dirMode); err != nil {
 		return err
 	}
-	dir, err := os.Open(d.dir)
+	flags := unix.O_RDONLY | unix.O_DIRECTORY
+	err := unix.Mkdir(d.dir, dirMode)
+	made := err == nil
+	switch {
+	case made:
+		flags |= unix.O_NOFOLLOW
+	case err != unix.EEXIST:
+		return &fs.PathError{Op: "mkdir", Path: d.dir, Err: err}
+	}
+	dir, err := os.OpenFile(d.dir, flags, 0)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	if err := flock(int(dir.Fd())); err != nil {
-		return &fs.PathError{Op: "flock", Path: d.dir, Err: err}
+	if made { // umask and a setgid parent had a say
+		if err := unix.Fchmod(int(dir.Fd()), dirMode); err != nil {
+			return &fs.PathError{Op: "chmod", Path: d.dir, Err: err}
+		}
+	}
+	if err := checkFolder(d.dir); err != nil {
+		return err
+	}
+	if err := flock(context.Background(), int(dir.Fd()), d.dir, time.Now().Add(lockTimeout)); err != nil {
+		return err
 	}
 	if _, err := readShape(d.dir); !errors.Is(err, fs.ErrNotExist) {
 		return err // made by another process meanwhile
@@ -175,13 +225,35 @@ func (d *Device) create() error {
 	return parent.Sync()
 }
 
+// checkFolder looks at the folder: nobody else may be able to put files into
+// it. It may be a symbolic link to such a folder.
+func checkFolder(path string) error {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("%s: it is not a folder", path)
+	case st.Mode&0o022 != 0:
+		return fmt.Errorf("%s: not safe for registers: its mode %04o lets others write to it", path, st.Mode&0o7777)
+	case int(st.Uid) != os.Geteuid() && st.Uid != 0:
+		return fmt.Errorf("%s: not safe for registers: it belongs to user %d, want %d", path, st.Uid, os.Geteuid())
+	}
+	return nil
+}
+
 // createRegister makes a register's file. One that is already there is from a
 // crash during create, and holds the reset value; else somebody took the
 // shape away from registers that are in use.
 func (d *Device) createRegister(r device.Register) error {
 	path := filepath.Join(d.dir, r.Name.String())
 	fresh := newFile(r)
-	if old, err := os.ReadFile(path); err == nil {
+	switch old, err := readFile(path, fileSize); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
 		if s, _, _, err := pick(old, r); err == nil && s.sequence > 1 {
 			return fmt.Errorf("%s holds registers in use but no file %q: it says whether they are of shape tdx or tpm", d.dir, shapeFile)
 		}
@@ -190,22 +262,30 @@ func (d *Device) createRegister(r device.Register) error {
 }
 
 func (d *Device) writeFile(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	f, err := openFile(path, unix.O_WRONLY|unix.O_CREAT)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = d.sync(regFile{fd: int(f.Fd()), path: path})
+	defer f.close()
+	// Not by the open: that is before we see what it is.
+	if err := unix.Ftruncate(f.fd, 0); err != nil {
+		return &fs.PathError{Op: "truncate", Path: path, Err: err}
 	}
-	return errors.Join(err, f.Close())
+	n, err := retry(func() (int, error) { return unix.Pwrite(f.fd, data, 0) })
+	if err == nil && n < len(data) {
+		err = errors.New("short write")
+	}
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return d.sync(f)
 }
 
 // readShape reads the shape of the folder. Its error wraps fs.ErrNotExist when
 // the folder or the file is missing.
 func readShape(dir string) (Shape, error) {
 	path := filepath.Join(dir, shapeFile)
-	b, err := os.ReadFile(path)
+	b, err := readFile(path, 64) // any shape is shorter
 	if err != nil {
 		return "", err
 	}
@@ -225,9 +305,38 @@ func volatileAt(path string) (bool, error) {
 	return int64(st.Type) == unix.TMPFS_MAGIC || int64(st.Type) == unix.RAMFS_MAGIC, nil
 }
 
-func flock(fd int) error {
-	_, err := retry(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_EX) })
-	return err
+// Between two attempts to lock. A held lock is free again after a sync.
+const (
+	lockWaitMin = 50 * time.Microsecond
+	lockWaitMax = time.Millisecond
+)
+
+// flock takes flock(LOCK_EX) on an open file, before the deadline and while
+// ctx lasts. It asks again and again: a thread that sleeps in flock cannot be
+// called back.
+func flock(ctx context.Context, fd int, path string, deadline time.Time) error {
+	wait := lockWaitMin
+	for {
+		_, err := retry(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+		switch {
+		case err == nil:
+			return nil
+		case err != unix.EWOULDBLOCK:
+			return &fs.PathError{Op: "flock", Path: path, Err: err}
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: waiting for the lock: %w", path, context.Cause(ctx))
+		case !time.Now().Before(deadline):
+			return fmt.Errorf("%s: locked by another process for too long", path)
+		}
+		// Waiters that keep step with the holder would never find it free.
+		timer := time.NewTimer(wait/2 + rand.N(wait))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+		wait = min(2*wait, lockWaitMax)
+	}
 }
 
 // retry calls again what a signal interrupted before it did anything.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,12 @@ import (
 const (
 	shapeFile = "shape"
 	shapeTemp = ".shape.new"
+
+	dirMode = 0o700
+
+	// lockTimeout is how long an operation waits for other processes. They
+	// hold a register for one write and one sync.
+	lockTimeout = 10 * time.Second
 )
 
 // Device is a set of software registers in a folder. It holds nothing open
@@ -47,15 +54,17 @@ func (e *ShapeError) Error() string {
 
 // Open opens the software registers in dir. If there are none it makes the
 // folder (0700, with the folders above it) and all registers, at their reset
-// values. A folder of another shape gives a *ShapeError.
+// values. A folder of another shape gives a *ShapeError. A folder that group
+// or others may write to, or of a user who is neither the effective one nor
+// root, is refused.
 //
-// Opening a complete folder makes no change: open and read "shape". Making
-// one is, in order:
+// Opening a complete folder makes no change: stat it, open and read "shape".
+// Making one is, in order:
 //
-//	mkdir(dir)
-//	flock(dir, LOCK_EX)
-//	per register: open(O_CREAT|O_TRUNC), write, fdatasync, close
-//	open(.shape.new), write, fdatasync, close
+//	mkdir(dir), open(dir, O_DIRECTORY|O_NOFOLLOW), fchmod(0700)
+//	stat(dir), flock(dir, LOCK_EX)        with a deadline, as every flock here
+//	per register: open(O_CREAT), fstat, ftruncate, pwrite, fdatasync, close
+//	open(.shape.new, O_CREAT), fstat, ftruncate, pwrite, fdatasync, close
 //	rename(.shape.new, shape)
 //	fsync(dir), fsync(dir/..)
 //
@@ -69,6 +78,9 @@ func Open(dir string, shape Shape) (*Device, error) {
 		dir = abs
 	}
 	d := &Device{dir: dir, shape: shape, registers: shape.registers()}
+	if err := checkFolder(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	held, err := readShape(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := d.create(); err != nil {
@@ -95,7 +107,7 @@ func (d *Device) Info() device.Info {
 func (d *Device) Registers() []device.Register { return d.registers }
 
 // Read returns a register's value, always fresh. System calls, in order: open,
-// pread, close; one more pread at least while a slot is damaged or just being
+// fstat, pread, close; one more pread at least while a slot is damaged or just being
 // written.
 func (d *Device) Read(ctx context.Context, reg mrlog.Register) (device.Reading, error) {
 	r, err := device.Find(d, reg)
@@ -118,8 +130,8 @@ func (d *Device) Read(ctx context.Context, reg mrlog.Register) (device.Reading, 
 }
 
 // Extend extends a register with all records in one write. System calls, in
-// order: open, flock(LOCK_EX), fstat, pread, pwrite of one slot, fdatasync,
-// close.
+// order: open, fstat, flock(LOCK_EX), fstat, pread, pwrite of one slot,
+// fdatasync, close. Ctx counts until the lock is had.
 func (d *Device) Extend(ctx context.Context, reg mrlog.Register, records [][]mrlog.Digest) (int, error) {
 	r, err := device.Find(d, reg)
 	if err != nil {
@@ -134,7 +146,7 @@ func (d *Device) Extend(ctx context.Context, reg mrlog.Register, records [][]mrl
 	if len(records) == 0 {
 		return 0, nil
 	}
-	err = d.change(r, func(s *state) error {
+	err = d.change(ctx, r, func(s *state) error {
 		for _, digests := range records {
 			for _, digest := range digests {
 				for i := range s.values {
@@ -162,7 +174,7 @@ func (d *Device) Reset(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := d.change(r, func(s *state) error {
+		err := d.change(ctx, r, func(s *state) error {
 			for i, b := range r.Banks {
 				s.values[i].Sum = bytes.Clone(b.Reset)
 			}

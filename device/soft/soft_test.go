@@ -12,6 +12,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mrlog.dev"
 	"mrlog.dev/device"
@@ -23,6 +26,11 @@ var (
 	pcr14 = mrlog.Register{Space: mrlog.PCR, Index: 14}
 	pcr17 = mrlog.Register{Space: mrlog.PCR, Index: 17}
 )
+
+func TestMain(m *testing.M) {
+	unix.Umask(0o022) // temporary folders are not to be open to a group
+	m.Run()
+}
 
 func open(t *testing.T, dir string, shape Shape) *Device {
 	t.Helper()
@@ -266,6 +274,111 @@ func TestConcurrentOpen(t *testing.T) {
 	}
 	if got := value(t, open(t, dir, TDX), rtmr2); !bytes.Equal(got.Sum, want) {
 		t.Errorf("after 8 opens and extends: %s", got)
+	}
+}
+
+func TestUnsafeFolders(t *testing.T) {
+	for _, mode := range []uint32{0o770, 0o777, 0o1777, 0o702} {
+		for _, used := range []bool{false, true} {
+			dir := filepath.Join(t.TempDir(), "soft")
+			must(t, os.Mkdir(dir, 0o700))
+			if used {
+				open(t, dir, TDX)
+			}
+			must(t, unix.Chmod(dir, mode))
+			if _, err := Open(dir, TDX); err == nil || !strings.Contains(err.Error(), "lets others write") {
+				t.Errorf("mode %04o, used %t: %v", mode, used, err)
+			}
+		}
+	}
+	if os.Geteuid() == 0 {
+		dir := t.TempDir()
+		open(t, dir, TDX)
+		must(t, os.Chown(dir, 12345, -1))
+		if _, err := Open(dir, TDX); err == nil || !strings.Contains(err.Error(), "12345") {
+			t.Errorf("another owner: %v", err)
+		}
+	}
+}
+
+// TestFolderMode: neither a setgid parent nor the umask has a say.
+func TestFolderMode(t *testing.T) {
+	parent := t.TempDir()
+	must(t, unix.Chmod(parent, 0o2755))
+	defer unix.Umask(unix.Umask(0o177))
+	dir := filepath.Join(parent, "soft")
+	open(t, dir, TDX)
+	var st unix.Stat_t
+	must(t, unix.Lstat(dir, &st))
+	if st.Mode&0o7777 != dirMode {
+		t.Errorf("mode %04o, want %04o", st.Mode&0o7777, dirMode)
+	}
+}
+
+// TestPlantedFiles: nothing waits at a FIFO or follows a link, in a folder
+// that is being made or in one that is in use.
+func TestPlantedFiles(t *testing.T) {
+	victim := filepath.Join(t.TempDir(), "victim")
+	must(t, os.WriteFile(victim, []byte("tdx\n"), 0o600))
+	for kind, plant := range map[string]func(path string) error{
+		"FIFO": func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"link": func(path string) error { return os.Symlink(victim, path) },
+	} {
+		for _, name := range []string{"rtmr2", shapeFile, shapeTemp} {
+			dir := t.TempDir()
+			must(t, plant(filepath.Join(dir, name)))
+			if _, err := Open(dir, TDX); err == nil {
+				t.Errorf("%s %s: opened", kind, name)
+			}
+		}
+		dir := t.TempDir()
+		d := open(t, dir, TDX)
+		must(t, os.Remove(filepath.Join(dir, "rtmr2")))
+		must(t, plant(filepath.Join(dir, "rtmr2")))
+		rec := [][]mrlog.Digest{{{Alg: mrlog.SHA384, Sum: make([]byte, 48)}}}
+		if _, err := d.Read(context.Background(), rtmr2); err == nil {
+			t.Errorf("%s: read", kind)
+		}
+		if _, err := d.Extend(context.Background(), rtmr2, rec); err == nil {
+			t.Errorf("%s: extended", kind)
+		}
+	}
+	if b, _ := os.ReadFile(victim); string(b) != "tdx\n" {
+		t.Errorf("the victim holds %q", b)
+	}
+}
+
+func TestLockHeld(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir, TDX)
+	f, err := os.Open(filepath.Join(dir, "rtmr2"))
+	must(t, err)
+	defer f.Close()
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	before := value(t, d, rtmr2)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	rec := [][]mrlog.Digest{{{Alg: mrlog.SHA384, Sum: make([]byte, 48)}}}
+	if n, err := d.Extend(ctx, rtmr2, rec); n != 0 || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("context over while waiting for the lock: %d, %v", n, err)
+	}
+	other, err := openFile(f.Name(), unix.O_RDWR)
+	must(t, err)
+	defer other.close()
+	if err := flock(context.Background(), other.fd, other.path, time.Now().Add(20*time.Millisecond)); err == nil || !strings.Contains(err.Error(), "locked by another process") {
+		t.Errorf("deadline over while waiting for the lock: %v", err)
+	}
+	if now := value(t, d, rtmr2); !bytes.Equal(now.Sum, before.Sum) {
+		t.Error("extended without the lock")
+	}
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_UN))
+	extend(t, d, rtmr2, "x")
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
