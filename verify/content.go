@@ -37,7 +37,10 @@ func (c Content) String() string {
 
 // Hasher compares contents with digests. It keeps a buffer between calls; use
 // one per goroutine.
-type Hasher struct{ buf []byte }
+type Hasher struct {
+	buf []byte // a content's TLV
+	sum []byte
+}
 
 // Content compares the record's content with a digest of it, by the rule of
 // the content's type (TCG PC Client Platform Firmware Profile 1.06, table of
@@ -51,32 +54,32 @@ func (h *Hasher) Content(rec *mrlog.Record, d mrlog.Digest) Content {
 	}
 	switch rec.Type {
 	case mrlog.TypeCCCEL:
-		return compare(rec.Content, d, true)
+		return h.compare(rec.Content, d, true)
 	case mrlog.TypeSystemd:
 		// The digest of a volume key event is keyed; it cannot be told
 		// from the text whether this is one.
-		return compare(rec.Content, d, false)
+		return h.compare(rec.Content, d, false)
 	case mrlog.TypePCClient:
-		return compare(rec.Content, d, hashesData(rec.Event))
+		return h.compare(rec.Content, d, hashesData(rec.Event))
 	case mrlog.TypeIMATemplate:
 		return h.imaTemplate(rec, d)
 	case mrlog.TypeIMATLV:
-		return compare(h.tlv(byte(rec.Type), rec.Content), d, true)
+		return h.compare(h.tlv(byte(rec.Type), rec.Content), d, true)
 	}
 	if rec.Type < 256 {
 		// Producers of private types, Confidential Space (80) among them,
 		// hash the whole content TLV.
-		return compare(h.tlv(byte(rec.Type), rec.Content), d, false)
+		return h.compare(h.tlv(byte(rec.Type), rec.Content), d, false)
 	}
 	return Opaque
 }
 
 // compare hashes data. Where the rule is not certain, a difference says
 // nothing.
-func compare(data []byte, d mrlog.Digest, certain bool) Content {
-	var sum [mrlog.MaxDigestSize]byte
+func (h *Hasher) compare(data []byte, d mrlog.Digest, certain bool) Content {
+	h.sum = d.Alg.AppendSum(h.sum[:0], data)
 	switch {
-	case bytes.Equal(d.Alg.AppendSum(sum[:0], data), d.Sum):
+	case bytes.Equal(h.sum, d.Sum):
 		return Matches
 	case certain:
 		return Differs
@@ -100,7 +103,7 @@ func (h *Hasher) imaTemplate(rec *mrlog.Record, d mrlog.Digest) Content {
 	if string(rec.Name) == "ima" {
 		return Opaque
 	}
-	return compare(rec.Content, d, d.Alg == mrlog.SHA1)
+	return h.compare(rec.Content, d, d.Alg == mrlog.SHA1)
 }
 
 // hashesData reports whether the digest of a TCG event is that of its data, for
