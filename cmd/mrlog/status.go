@@ -173,7 +173,10 @@ func (e *env) printStatus(s *statusOutput) error {
 			continue
 		}
 		fmt.Fprintf(&b, "\n%-8s %s", r.Register, r.State)
-		if r.Log != "" {
+		switch {
+		case r.Log != "" && r.Records == 0: // not known, or none
+			fmt.Fprintf(&b, ": %s", r.Log)
+		case r.Log != "":
 			fmt.Fprintf(&b, ": %s, %s in %s", count(r.Records, "record"), count(r.Bytes, "byte"), r.Log)
 		}
 		b.WriteByte('\n')
