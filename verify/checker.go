@@ -44,8 +44,8 @@ type tally struct {
 
 	matches, opaque, differs uint64
 
-	// Records of the register without a digest of this bank, the first of
-	// them, and whether that was found out.
+	// Records of the register without a digest of this bank, and what is to
+	// be said of the first.
 	missing uint64
 	first   Finding
 }

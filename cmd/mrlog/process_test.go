@@ -67,6 +67,27 @@ func TestStdoutGone(t *testing.T) {
 	}
 }
 
+// What is recorded is recorded: a receipt that cannot be printed is an error
+// that says how far it went.
+func TestReceiptRefused(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	state := t.TempDir()
+	for _, events := range []string{"a b 1\n", "a b 2\na b 3\na b 4\n"} {
+		cmd := exec.Command("mrlog", "extend", "--device", "soft", "--state", state, "-")
+		var errs strings.Builder
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(events), full, &errs
+		err := cmd.Run()
+		fields := strings.Fields(events)
+		if want := "recorded up to record " + fields[len(fields)-1] + ","; cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(errs.String(), want) {
+			t.Errorf("%q: %v, standard error %q", events, err, errs.String())
+		}
+	}
+}
+
 // A standard output that is closed, full or not to be written is an error.
 func TestStdoutRefuses(t *testing.T) {
 	log := smallLog(t, 1)
