@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
@@ -19,7 +20,6 @@ import (
 type Checker struct {
 	o      Options
 	replay mrlog.Replay
-	hasher Hasher
 	rep    Report
 	banks  []*tally
 	inits  int // refused INIT records taken into the report
@@ -68,14 +68,31 @@ func New(o Options) (*Checker, error) {
 // Checker is then spent.
 func (c *Checker) Log(ctx context.Context, l Log) error {
 	c.log, c.lanes, c.lane = l, make(map[mrlog.Register]*lane), nil
+	// Of derived digests it is known that the contents match.
+	var hashers sync.Pool
+	contents := func(records []mrlog.Record, answers []Contents) {
+		h, _ := hashers.Get().(*Hasher)
+		if h == nil {
+			h = new(Hasher)
+		}
+		h.Each(records, answers)
+		hashers.Put(h)
+	}
+	_, derived := l.Reader.(mrlog.Hasher)
+	if derived {
+		contents = nil
+	}
 	var number int64
-	derived := false
-	err := pipe.Each(ctx, l.Reader, c.o.Procs, func(records []mrlog.Record) error {
-		if number == 0 {
-			derived = l.Reader.Header().Derived
+	err := pipe.EachWith(ctx, l.Reader, c.o.Procs, contents, func(records []mrlog.Record, answers []Contents) error {
+		if number == 0 && l.Reader.Header().Derived {
+			derived = true
 		}
 		for i := range records {
-			if err := c.record(number, records[i:i+1], derived); err != nil {
+			found := &answers[i]
+			if derived {
+				found = nil
+			}
+			if err := c.record(number, records[i:i+1], found); err != nil {
 				return err
 			}
 			number++
@@ -115,8 +132,9 @@ func (c *Checker) place(rec *mrlog.Record) {
 	rec.Register = found
 }
 
-// record replays one record and looks at what it says of itself.
-func (c *Checker) record(number int64, one []mrlog.Record, derived bool) error {
+// record replays one record and looks at what it says of itself. How its content
+// stands to its digests is nil if they were derived from it.
+func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) error {
 	rec := &one[0]
 	if rec.Notes&mrlog.NoteSpaceAssumed != 0 {
 		c.place(rec)
@@ -149,27 +167,29 @@ func (c *Checker) record(number int64, one []mrlog.Record, derived bool) error {
 		c.rep.NotExtended++
 		return nil
 	}
-	for _, d := range rec.Digests {
-		if d.Alg.Size() == 0 {
+	for i, d := range rec.Digests {
+		content := Opaque
+		switch {
+		case d.Alg.Size() == 0:
 			c.foreign(rec.Register)
 			continue
+		case contents == nil:
+			content = Matches
+		case i < len(contents):
+			content = contents[i]
 		}
-		c.digest(number, rec, d, derived)
+		c.digest(number, rec, d, content)
 	}
 	c.covered(number, rec)
 	return nil
 }
 
 // digest counts a record into a bank.
-func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, derived bool) {
+func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, content Content) {
 	t := c.tally(rec.Register, d.Alg)
 	t.records++
 	if t.expected != nil && bytes.Equal(c.replay.Value(rec.Register, d.Alg), t.expected) {
 		t.prefix = t.records
-	}
-	content := Matches // of a derived digest it is known
-	if !derived {
-		content = c.hasher.Content(rec, d)
 	}
 	switch content {
 	case Matches:

@@ -38,45 +38,107 @@ func (c Content) String() string {
 // Hasher compares contents with digests. It keeps a buffer between calls; use
 // one per goroutine.
 type Hasher struct {
-	buf []byte // a content's TLV
+	buf []byte // contents' TLVs
 	sum []byte
 }
+
+// Contents are the answers for the digests of one record, in their order.
+type Contents [mrlog.MaxDigests]Content
 
 // Content compares the record's content with a digest of it, by the rule of
 // the content's type (TCG PC Client Platform Firmware Profile 1.06, table of
 // event types; for the others their producers' documents).
 func (h *Hasher) Content(rec *mrlog.Record, d mrlog.Digest) Content {
+	h.buf = appendTLV(h.buf[:0], rec)
+	return h.compare(rec, d, h.buf)
+}
+
+// A processor waits when it hashes bytes that it has only just written, so
+// TLVs are put together some at a time.
+const (
+	tlvRun  = 16
+	tlvSize = 8 << 10 // longer contents are hashed for so long that it does not matter
+)
+
+// Each fills in the answers for all digests of the records; both have the same
+// length. A record has at most [mrlog.MaxDigests] digests; further ones are not
+// looked at.
+func (h *Hasher) Each(records []mrlog.Record, answers []Contents) {
+	var ends [tlvRun]int
+	for len(records) > 0 {
+		n := 0
+		h.buf = h.buf[:0]
+		for n < len(records) && n < tlvRun && len(h.buf) < tlvSize {
+			h.buf = appendTLV(h.buf, &records[n])
+			ends[n] = len(h.buf)
+			n++
+		}
+		start := 0
+		for i := range n {
+			rec := &records[i]
+			for j, d := range rec.Digests[:min(len(rec.Digests), mrlog.MaxDigests)] {
+				answers[i][j] = h.compare(rec, d, h.buf[start:ends[i]])
+			}
+			start = ends[i]
+		}
+		records, answers = records[n:], answers[n:]
+	}
+}
+
+// hashesTLV reports whether a digest is that of the content's whole TLV. Of
+// IMA's nested TLVs it is, and producers of private types, Confidential Space
+// (80) among them, do it so.
+func hashesTLV(t mrlog.ContentType) bool {
+	switch t {
+	case mrlog.TypeCCCEL, mrlog.TypeSystemd, mrlog.TypePCClient, mrlog.TypeIMATemplate:
+		return false
+	}
+	return t < 256
+}
+
+// appendTLV appends the TLV of a content whose digest is that of its TLV, and
+// nothing of another one.
+func appendTLV(dst []byte, rec *mrlog.Record) []byte {
+	if !hashesTLV(rec.Type) {
+		return dst
+	}
+	dst = append(dst, byte(rec.Type))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(rec.Content)))
+	return append(dst, rec.Content...)
+}
+
+// compare is Content with the content's TLV, see appendTLV.
+func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content {
 	if d.Alg.Size() == 0 || rec.Notes&(mrlog.NoteViolation|mrlog.NotePadded) != 0 {
 		return Opaque
 	}
 	if rec.Form != mrlog.FormRaw {
 		return Opaque
 	}
+	data, certain := rec.Content, false
 	switch rec.Type {
 	case mrlog.TypeCCCEL:
-		return h.compare(rec.Content, d, true)
+		certain = true
 	case mrlog.TypeSystemd:
 		// The digest of a volume key event is keyed; it cannot be told
 		// from the text whether this is one.
-		return h.compare(rec.Content, d, false)
 	case mrlog.TypePCClient:
-		return h.compare(rec.Content, d, hashesData(rec.Event))
+		certain = hashesData(rec.Event)
 	case mrlog.TypeIMATemplate:
-		return h.imaTemplate(rec, d)
-	case mrlog.TypeIMATLV:
-		return h.compare(h.tlv(byte(rec.Type), rec.Content), d, true)
+		// H(template data). The oldest template, "ima", hashes its file
+		// name padded to 256 bytes and without lengths; the digest may be
+		// SHA-1 padded to the bank (kernels before 5.8), so that a
+		// difference there is no proof of one.
+		if string(rec.Name) == "ima" {
+			return Opaque
+		}
+		certain = d.Alg == mrlog.SHA1
+	default:
+		if !hashesTLV(rec.Type) {
+			return Opaque
+		}
+		data, certain = tlv, rec.Type == mrlog.TypeIMATLV
 	}
-	if rec.Type < 256 {
-		// Producers of private types, Confidential Space (80) among them,
-		// hash the whole content TLV.
-		return h.compare(h.tlv(byte(rec.Type), rec.Content), d, false)
-	}
-	return Opaque
-}
-
-// compare hashes data. Where the rule is not certain, a difference says
-// nothing.
-func (h *Hasher) compare(data []byte, d mrlog.Digest, certain bool) Content {
 	h.sum = d.Alg.AppendSum(h.sum[:0], data)
 	switch {
 	case bytes.Equal(h.sum, d.Sum):
@@ -84,26 +146,8 @@ func (h *Hasher) compare(data []byte, d mrlog.Digest, certain bool) Content {
 	case certain:
 		return Differs
 	}
+	// Where the rule is not certain, a difference says nothing.
 	return Opaque
-}
-
-// tlv builds the TLV of a content.
-func (h *Hasher) tlv(t byte, value []byte) []byte {
-	h.buf = append(h.buf[:0], t)
-	h.buf = binary.BigEndian.AppendUint32(h.buf, uint32(len(value)))
-	h.buf = append(h.buf, value...)
-	return h.buf
-}
-
-// imaTemplate: H(template data). The oldest template, "ima", hashes its file
-// name padded to 256 bytes and without lengths; the digest may be SHA-1 padded
-// to the bank (kernels before 5.8), so that a difference there is no proof of
-// one.
-func (h *Hasher) imaTemplate(rec *mrlog.Record, d mrlog.Digest) Content {
-	if string(rec.Name) == "ima" {
-		return Opaque
-	}
-	return h.compare(rec.Content, d, d.Alg == mrlog.SHA1)
 }
 
 // hashesData reports whether the digest of a TCG event is that of its data, for

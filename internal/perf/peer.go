@@ -57,8 +57,9 @@ func (h *harness) tlvAgainstPeer() error {
 	}{
 		{"CEL-TLV decode, replay, digests: go-eventlog / mrlog", "go-eventlog", "mrlog", 2.6, false},
 		{"CEL-TLV decode alone: go-eventlog / mrlog", "go-eventlog-decode", "mrlog-decode", 40, false},
-		{"CEL-TLV decode, replay, digests / hash floor", "mrlog", "floor", 1.05, true},
-		{"the same through verify.Check / hash floor", "mrlog-verify", "floor", 0, true},
+		{"CEL-TLV decode, replay, digests: verify.Check / hash floor", "mrlog-verify-two", "floor", 1.05, true},
+		{"the same on 1 processor / hash floor", "mrlog-verify", "floor", 0, true},
+		{"the same in a loop of one's own on 1 processor / hash floor", "mrlog", "floor", 0, true},
 	} {
 		a, b := costs("Peer/"+m.a), costs("Peer/"+m.b)
 		if len(a) == 0 || len(b) == 0 {

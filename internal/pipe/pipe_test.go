@@ -180,6 +180,50 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestAnswers: each record comes with the answer to the question about it, of
+// complete records only, and asked once, whatever a slot held before.
+func TestAnswers(t *testing.T) {
+	for name, sizes := range shapes() {
+		for kind, reader := range readers(sizes, nil) {
+			for _, p := range procs {
+				t.Run(fmt.Sprintf("%s/%s/%d", name, kind, p), func(t *testing.T) {
+					noLeak(t)
+					work := func(records []mrlog.Record, answers []uint64) {
+						for i := range records {
+							r := &records[i]
+							if !bytes.Equal(mrlog.SHA256.AppendSum(nil, r.Content), r.Digests[0].Sum) {
+								continue
+							}
+							if r.Number%3 != 0 { // the others keep their zero
+								answers[i] += r.Number
+							}
+						}
+					}
+					var next uint64
+					err := EachWith(t.Context(), reader(), p, work, func(records []mrlog.Record, answers []uint64) error {
+						if len(answers) != len(records) {
+							return fmt.Errorf("%d answers to %d records", len(answers), len(records))
+						}
+						for i, r := range records {
+							want := r.Number
+							if want%3 == 0 {
+								want = 0
+							}
+							if answers[i] != want {
+								return fmt.Errorf("record %d has answer %d, want %d", r.Number, answers[i], want)
+							}
+						}
+						return checkBatch(records, &next)
+					})
+					if err != nil || next != total(sizes) {
+						t.Fatalf("%d of %d records: %v", next, total(sizes), err)
+					}
+				})
+			}
+		}
+	}
+}
+
 // TestReaderError: what was read before an error is given out, then the error
 // as it is. An EOF that some layer has wrapped is such an error: taken for the
 // end, it would cut the log without a word.
@@ -394,7 +438,8 @@ func TestStress(t *testing.T) {
 // only after the slot holds a larger batch.
 func TestStaleClaim(t *testing.T) {
 	f := &fakeHasher{fake: fake{sizes: []int{1, 20 * runs}}}
-	s := new(slot)
+	p := pipe[struct{}]{hasher: f}
+	s := new(slot[struct{}])
 	fill := func() {
 		if err := f.Scan(&s.batch); err != nil {
 			t.Fatal(err)
@@ -402,15 +447,15 @@ func TestStaleClaim(t *testing.T) {
 		s.publish()
 	}
 	fill()
-	s.help(f) // the consumer
-	s.hashing.Wait()
+	p.help(s) // the consumer
+	s.working.Wait()
 	late := s.claim() // a helper that comes too late, and is put to sleep
 	fill()
 	if late >= 0 {
 		t.Fatalf("claim of run %d in a batch whose one run is taken", late)
 	}
-	s.help(f)
-	s.hashing.Wait()
+	p.help(s)
+	s.working.Wait()
 	if want := int64(1 + 20*runs); f.hashed.Load() != want {
 		t.Fatalf("%d records hashed, want %d", f.hashed.Load(), want)
 	}

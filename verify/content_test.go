@@ -1,0 +1,66 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package verify_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"mrlog.dev"
+	"mrlog.dev/verify"
+)
+
+// TestContentsOfRuns: many records at once have the answers that each would
+// have alone, and those are what the digest was made of.
+func TestContentsOfRuns(t *testing.T) {
+	types := []mrlog.ContentType{mrlog.TypeCCCEL, mrlog.TypeSystemd, mrlog.TypePCClient, mrlog.TypeIMATLV, 80, 255, 256, mrlog.TypeNamed}
+	rapid.Check(t, func(t *rapid.T) {
+		var records []mrlog.Record
+		var made [][]string // what each digest was made of: "raw", "tlv" or "other"
+		for range rapid.IntRange(0, 60).Draw(t, "records") {
+			r := mrlog.Record{
+				Type:    rapid.SampledFrom(types).Draw(t, "type"),
+				Event:   uint32(rapid.IntRange(4, 13).Draw(t, "event")),
+				Content: bytes.Repeat([]byte{byte(len(records))}, rapid.SampledFrom([]int{0, 1, 120, 4000, 9000, 70_000}).Draw(t, "size")),
+			}
+			tlv := binary.BigEndian.AppendUint32([]byte{byte(r.Type)}, uint32(len(r.Content)))
+			tlv = append(tlv, r.Content...)
+			var of []string
+			for _, alg := range rapid.SliceOfNDistinct(rapid.SampledFrom(mrlog.Known()), 0, 3, rapid.ID[mrlog.Alg]).Draw(t, "banks") {
+				from := rapid.SampledFrom([]string{"raw", "tlv", "other"}).Draw(t, "of")
+				data := map[string][]byte{"raw": r.Content, "tlv": tlv, "other": append(tlv, 0)}[from]
+				of = append(of, from)
+				r.Digests = append(r.Digests, mrlog.Digest{Alg: alg, Sum: alg.AppendSum(nil, data)})
+			}
+			records, made = append(records, r), append(made, of)
+		}
+		answers := make([]verify.Contents, len(records))
+		var all, one verify.Hasher
+		all.Each(records, answers)
+		for i := range records {
+			r := &records[i]
+			rule := "raw"
+			switch {
+			case r.Type >= 256:
+				rule = "none"
+			case r.Type == 80 || r.Type == 255 || r.Type == mrlog.TypeIMATLV:
+				rule = "tlv"
+			}
+			for j, d := range r.Digests {
+				if alone := one.Content(r, d); alone != answers[i][j] {
+					t.Fatalf("record %d, type %d, %s: %s in a run, %s alone", i, r.Type, d.Alg, answers[i][j], alone)
+				}
+				if (answers[i][j] == verify.Matches) != (made[i][j] == rule) {
+					t.Fatalf("record %d, type %d, %s of %s: %s", i, r.Type, d.Alg, made[i][j], answers[i][j])
+				}
+			}
+			if answers[i][len(r.Digests)] != verify.Opaque {
+				t.Fatalf("record %d has an answer for a digest that it does not have", i)
+			}
+		}
+	})
+}
