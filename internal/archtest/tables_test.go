@@ -31,6 +31,7 @@ const (
 	libSys  = "golang.org/x/sys"
 	libTerm = "golang.org/x/term"
 	libCLI  = "github.com/spf13/cobra"
+	libFUSE = "github.com/hanwen/go-fuse/v2"
 )
 
 // layers is the house, from the ground up. A package may import only what
@@ -58,6 +59,8 @@ var layers = []struct {
 		libs:    []string{libCLI, "github.com/spf13/pflag", libTerm, libSys},
 	}},
 	{"internal/perf", layer{column: front, imports: ". nelr cel internal/pipe convert verify", libs: []string{libSys}}},
+	{"internal/tsmfs", layer{column: tests, imports: ".", libs: []string{libFUSE, libSys}}},
+	{"internal/tsmfs/mount", layer{column: tests, imports: "internal/tsmfs"}},
 	{"internal/archtest", layer{column: tests}},
 }
 
@@ -119,6 +122,8 @@ var linked = []struct {
 		"testing":                          "for tests only",
 		module + "/internal/vectors":       "for tests only",
 		module + "/device/devicetest":      "for tests only",
+		module + "/internal/tsmfs":         "for tests only",
+		libFUSE:                            "for tests only",
 		"net/http":                         "the tool talks to no service",
 	}},
 }
