@@ -205,7 +205,7 @@ func (b *book) place(t *batch, c *call, pending index) (err error) {
 		}
 		if size := b.known.offset + int64(len(t.text)+len(it.text)); size > b.limit() {
 			need, _ := c.size()
-			return &FullError{Path: b.log.path, Size: b.known.offset, Need: int64(need), Limit: b.k.maxLog}
+			return &FullError{Register: b.desc.Name, Path: b.log.path, Size: b.known.offset, Need: int64(need), Limit: b.k.maxLog}
 		}
 		s := spot{digests: it.digests}
 		start := len(t.text)

@@ -41,6 +41,7 @@ type book struct {
 	size   int64  // of the log, when it was last unlocked
 	mtime  unix.Timespec
 	agreed *agreement // where log and register agreed then
+	told   bool       // a divergence was reported since the two agreed
 	index  index      // of known's records; nil until it is needed
 
 	outcome Outcome // of the operation at hand
@@ -75,6 +76,7 @@ func (b *book) drop() {
 	b.log, b.locked = nil, false
 	b.known, b.index = replay{}, nil
 	b.size, b.mtime = 0, unix.Timespec{}
+	b.told = false
 }
 
 // acquire locks the log and brings log and register together. Without an
@@ -88,15 +90,24 @@ func (b *book) drop() {
 //	fstat, lstat                    still the log at its path?
 //	fstat; pread of what is new
 //	device: Read
-func (b *book) acquire(ctx context.Context, deadline time.Time, create bool) (err error) {
+func (b *book) acquire(ctx context.Context, deadline time.Time, create bool) error {
+	err := b.bring(ctx, deadline, create)
+	if err != nil {
+		b.release()
+	}
+	return err
+}
+
+// bring is acquire, but with an error the lock may be held: after a
+// divergence, it is the lock of the log that has diverged. Only that the log is
+// gone can be said without one.
+func (b *book) bring(ctx context.Context, deadline time.Time, create bool) (err error) {
 	b.outcome = Outcome{}
 	defer func() {
-		if err != nil {
-			if e, ok := errors.AsType[*LockError](err); ok {
-				e.Waited = time.Since(deadline.Add(-b.k.timeout))
-			}
-			b.release()
+		if e, ok := errors.AsType[*LockError](err); ok {
+			e.Waited = time.Since(deadline.Add(-b.k.timeout))
 		}
+		b.told = b.told || errors.Is(err, ErrDiverged)
 	}()
 	for range maxReopen {
 		if b.log == nil {
@@ -108,11 +119,7 @@ func (b *book) acquire(ctx context.Context, deadline time.Time, create bool) (er
 			}
 		}
 		if !b.locked {
-			st, err := b.log.check()
-			if err != nil {
-				return err
-			}
-			if err := b.known.advance(b.log, st.Size, b.index.add(&b.known)); err != nil {
+			if err := b.catchUp(); err != nil {
 				return err
 			}
 			if err := lock(ctx, b.log.fd, b.log.path, deadline); err != nil {
@@ -134,6 +141,19 @@ func (b *book) acquire(ctx context.Context, deadline time.Time, create bool) (er
 		return b.reconcile(ctx)
 	}
 	return fmt.Errorf("%s: replaced again and again by other processes", b.dir)
+}
+
+// catchUp hashes what is new, ahead of the lock. A log that has been kept as
+// log.N meanwhile may be treated as its owner likes.
+func (b *book) catchUp() error {
+	st, err := b.log.check()
+	if err == nil {
+		return b.known.advance(b.log, st.Size, b.index.add(&b.known))
+	}
+	if id, serr := b.log.still(); serr == nil && id != same {
+		return nil // what it is now comes out under the lock
+	}
+	return err
 }
 
 // open opens the log, or makes the first one, which then is locked.
@@ -168,11 +188,11 @@ func (b *book) lost(ctx context.Context, detail string) error {
 		Reason:   LogGone,
 		Detail:   detail,
 		Records:  b.known.records,
-		Remedy:   "put the log back; if it is lost, " + moveAway(b.dir),
+		Remedy:   "put the log back; if it is lost, " + beginNew(b.desc.Name),
 	}
 	var st unix.Stat_t
 	if unix.Lstat(b.dir, &st) == unix.ENOENT {
-		d.Remedy = fmt.Sprintf("put the folder %s back; if it was moved away on purpose, restart the programs that write to it: the next event begins a new log at the register's present value", b.dir)
+		d.Remedy = fmt.Sprintf("put the folder %s back; if it was moved away on purpose, %s", b.dir, beginNew(b.desc.Name))
 	}
 	live, err := b.live(ctx)
 	d.Device = err // the log is no less gone
@@ -187,17 +207,19 @@ func (b *book) lost(ctx context.Context, detail string) error {
 
 // follow goes over to the log that has taken the place of the open one. It is
 // a successor if ours was kept as log.N, or if its INIT starts where ours
-// ends; any other is a replacement by nobody who follows the rules.
+// ends; any other is a replacement by nobody who follows the rules. That is
+// reported once: after a divergence, whatever it was, somebody was to look, and
+// what is at the path then counts for us as for a keeper that has just started.
 func (b *book) follow(ctx context.Context) error {
-	st, err := b.log.check()
-	if err != nil {
-		return err
+	var st unix.Stat_t
+	if err := unix.Fstat(b.log.fd, &st); err != nil {
+		return pathError("stat", b.log.path, err)
 	}
 	twin, err := b.log.aside(st)
 	if err != nil {
 		return err
 	}
-	if twin == "" {
+	if twin == "" && !b.told {
 		if err := b.known.advance(b.log, st.Size, nil); err != nil {
 			return err
 		}
@@ -421,6 +443,7 @@ func (e *sizeError) Error() string {
 
 // agree remembers that log and register agree at what is known.
 func (b *book) agree() {
+	b.told = false
 	if b.agreed == nil {
 		b.agreed = &agreement{}
 	}

@@ -50,9 +50,7 @@ func (b *book) opening(live []mrlog.Digest) ([]byte, error) {
 //	renameat2(STATE/.REGISTER.new, STATE/REGISTER, RENAME_NOREPLACE)
 //	fsync(STATE)
 func (b *book) create(ctx context.Context, deadline time.Time) error {
-	fail := func(step string, err error) error {
-		return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: "beginning a log: " + step, Err: err}
-	}
+	fail := b.notBegun
 	disk, state := b.k.disk, b.k.state
 	if err := b.createState(); err != nil {
 		return fail("state folder", err)
@@ -64,16 +62,11 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	if b.volatile, err = b.k.disk.volatile(state); err != nil {
 		return err
 	}
-	folder, err := retry(func() (int, error) {
-		return unix.Open(state, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	})
+	folder, err := lockState(ctx, state, deadline)
 	if err != nil {
-		return pathError("open", state, err)
-	}
-	defer unix.Close(folder) // and gives up its lock
-	if err := lock(ctx, folder, state, deadline); err != nil {
 		return err
 	}
+	defer unix.Close(folder) // and gives up its lock
 	var st unix.Stat_t
 	if unix.Lstat(b.dir, &st) == nil {
 		return nil // another process made it
@@ -126,6 +119,27 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	return nil
 }
 
+// notBegun is the error of a step on the way to a new log.
+func (b *book) notBegun(step string, err error) error {
+	return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: "beginning a log: " + step, Err: err, Opening: true}
+}
+
+// lockState takes the lock under which logs begin where there is none to lock.
+// It ends with the file.
+func lockState(ctx context.Context, state string, deadline time.Time) (folder int, err error) {
+	folder, err = retry(func() (int, error) {
+		return unix.Open(state, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return -1, pathError("open", state, err)
+	}
+	if err := lock(ctx, folder, state, deadline); err != nil {
+		unix.Close(folder)
+		return -1, err
+	}
+	return folder, nil
+}
+
 // createState makes the state folder.
 func (b *book) createState() error {
 	var st unix.Stat_t
@@ -171,8 +185,10 @@ func (b *book) begin(ctx context.Context, path string, live []mrlog.Digest) (ste
 	return "sync", b.sync()
 }
 
-// setAside keeps the log of an earlier boot as log.N and begins a new one. The
-// new log is open and locked afterwards, its INIT not extended yet.
+// setAside keeps the log as log.N and begins a new one: after another boot, or
+// because NewLog was called. The new log is open and locked afterwards, its INIT
+// not extended yet. With an error the old one is open and locked, unless only
+// the last sync went wrong.
 //
 // Steps, in order, under the lock of the old log:
 //
@@ -186,10 +202,7 @@ func (b *book) begin(ctx context.Context, path string, live []mrlog.Digest) (ste
 //
 // A crash between link and rename leaves a log with two names: unlinkTwin.
 func (b *book) setAside(live []mrlog.Digest) error {
-	disk, old := b.k.disk, b.log
-	fail := func(step string, err error) error {
-		return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: "setting the log of an earlier boot aside: " + step, Err: err}
-	}
+	disk, old, fail := b.k.disk, b.log, b.notBegun
 	path, fresh := old.path, filepath.Join(b.dir, newName)
 	if err := disk.unlink(fresh); err != nil && !notExist(err) {
 		return fail("unlink", err)
@@ -220,9 +233,9 @@ func (b *book) setAside(live []mrlog.Digest) error {
 	// From here on, the new log is the log.
 	b.log.path = path
 	old.close()
+	b.outcome.SetAside, b.outcome.AsideRecords = aside, b.known.records
 	b.known, b.index, b.agreed = replay{}, nil, nil
-	b.size, b.mtime = 0, unix.Timespec{}
-	b.outcome.SetAside = aside
+	b.size, b.mtime, b.told = 0, unix.Timespec{}, false
 	if !b.volatile {
 		if err := disk.syncDir(b.dir); err != nil {
 			return fail("sync", err)

@@ -8,7 +8,6 @@ package keeper
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -56,19 +55,19 @@ func (e *EventError) Unwrap() []error { return []error{ErrEvent, e.Err} }
 
 // FullError says how full a log is.
 type FullError struct {
+	Register          mrlog.Register
 	Path              string
 	Size, Need, Limit int64 // bytes: now, to be appended, allowed
 }
 
 // Error gives the sizes, and the way out.
 func (e *FullError) Error() string {
-	return fmt.Sprintf("%s: %v: %d bytes of at most %d, and %d more asked for; %s", e.Path, ErrFull, e.Size, e.Limit, e.Need, moveAway(filepath.Dir(e.Path)))
+	return fmt.Sprintf("%s: %v: %d bytes of at most %d, and %d more asked for; %s", e.Path, ErrFull, e.Size, e.Limit, e.Need, beginNew(e.Register))
 }
 
-// moveAway is how a person begins a new log in place of one that stays as it
-// is.
-func moveAway(folder string) string {
-	return fmt.Sprintf("move the folder %s away and keep it, and restart the programs that write to it: the next event begins a new log at the register's present value", folder)
+// beginNew is how a person begins a new log.
+func beginNew(reg mrlog.Register) string {
+	return fmt.Sprintf("mrlog log new --register %s begins a new log at the register's present value, and keeps the old one if it is there", reg)
 }
 
 // Unwrap returns ErrFull.
@@ -121,12 +120,17 @@ type AppendError struct {
 	// log, but the cut could not be synced. Only a power failure can bring
 	// the event back.
 	Cut bool
+	// Opening: a log was to begin. Events, if there were any, had not been
+	// looked at.
+	Opening bool
 }
 
 // Error gives outcome, step and cause.
 func (e *AppendError) Error() string {
 	what := "the event is neither in the log nor in the register"
 	switch {
+	case e.Opening:
+		what = "nothing was recorded"
 	case e.Outcome == ErrUnknown && e.Cut:
 		what = "the event was cut off the log, but the cut may not survive a power failure; if it does not, the next operation completes the event"
 	case e.Outcome == ErrUnknown:

@@ -26,7 +26,8 @@ type Event struct {
 	Comment string
 
 	// Once makes the event do nothing if the very same record stands in
-	// this boot's logs of the register already.
+	// this boot's logs of the register already: in the log, or in earlier
+	// ones that join it. A log that had diverged when it was kept does not.
 	Once bool
 }
 

@@ -493,7 +493,7 @@ func TestGoneAndNotReadable(t *testing.T) {
 	away := r.dir() + ".away"
 	must(t, os.Rename(r.dir(), away))
 	_, err := k.Append(context.Background(), r.reg, []Event{ev("b")})
-	if d := wantDiverged(t, err, LogGone); !strings.Contains(d.Remedy, "restart the programs") || d.Device != nil {
+	if d := wantDiverged(t, err, LogGone); !strings.Contains(d.Remedy, "mrlog log new --register rtmr2") || d.Device != nil {
 		t.Errorf("folder moved away: %v", err)
 	}
 	f.at = func(_ int, step string) fate {
@@ -511,11 +511,15 @@ func TestGoneAndNotReadable(t *testing.T) {
 		t.Errorf("status %+v, %v", s, err)
 	}
 	f.at = nil
-	// The remedy.
+	// The remedy, and without a restart.
+	if _, err := r.open(nil).NewLog(context.Background(), r.reg); err != nil {
+		t.Error(err)
+	}
+	r.append(k, "with the new log")
 	k.Close()
 	if _, err := k.Status(context.Background(), r.reg); !errors.Is(err, ErrClosed) {
 		t.Errorf("status of a closed keeper: %v", err)
 	}
 	r.append(r.open(nil), "c")
-	r.wantEvents("c")
+	r.wantEvents("with the new log", "c")
 }

@@ -178,6 +178,8 @@ type Outcome struct {
 	Cut       int64  // bytes of a torn line that were cut off
 	Completed bool   // a torn line had been extended; its newline was added
 	SetAside  string // path under which the log of an earlier boot is kept; "" if none was
+	// AsideRecords are the complete records in the log set aside.
+	AsideRecords int64
 	BootHint  bool   // the log is now marked as one of this boot, too
 }
 

@@ -38,7 +38,9 @@ func (x index) put(alg mrlog.Alg, line []byte, record int64) {
 }
 
 // makeIndex reads the log, and the earlier logs of this boot: those set aside
-// whose last boot hint is this boot's.
+// whose last boot hint is this boot's, and that end where the next one starts.
+// What does not join has diverged: its records may never have been extended,
+// or no longer be in the register.
 func (b *book) makeIndex() error {
 	if b.index != nil {
 		return nil
@@ -66,6 +68,7 @@ func (b *book) makeIndex() error {
 }
 
 func (b *book) indexEarlier(x index, alg mrlog.Alg) error {
+	next := b.known.start
 	numbers, err := numbered(b.dir)
 	if err != nil {
 		return err
@@ -78,25 +81,19 @@ func (b *book) indexEarlier(x index, alg mrlog.Alg) error {
 		}
 		log := &logFile{fd: fd, path: path}
 		found := make(index)
-		boot := ""
+		var r replay
 		var st unix.Stat_t
 		if err = unix.Fstat(fd, &st); err == nil {
-			_, err = eachLine(log, 0, st.Size, func(line []byte) bool {
-				if nelr.Measured(line) {
-					found.put(alg, line, -1)
-				} else if key, value, ok := nelr.ParseHint(line); ok && key == nelr.HintBoot {
-					boot = value
-				}
-				return true
-			})
+			err = r.advance(log, st.Size, func(line []byte) { found.put(alg, line, -1) })
 		}
 		log.close()
 		if err != nil {
 			return err
 		}
-		if boot != b.k.boot {
-			return nil // and so are the ones before it
+		if r.boot != b.k.boot || r.stop != nil || r.second != nil || !sameValues(r.values, next) {
+			return nil // and no more do the ones before it count
 		}
+		next = r.start
 		for key := range found {
 			if _, there := x[key]; !there {
 				x[key] = -1

@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"mrlog.dev"
 	"mrlog.dev/device"
@@ -39,7 +38,7 @@ const (
 	nothing  action = iota // clean
 	extend                 // the records after the prefix, in order
 	complete               // the torn line was extended: add its newline
-	setAside               // the log is of an earlier boot: begin a new one
+	setAside               // the log is of an earlier boot: keep it, begin a new one
 	diverged               // stop; see the reason
 )
 
@@ -212,7 +211,7 @@ func (s *survey) divergence(reason Reason, desc device.Register, path string, kn
 	if d.Agree != nil && d.Agree.Record < 0 {
 		d.Agree = nil
 	}
-	newLog := moveAway(filepath.Dir(path))
+	newLog := beginNew(desc.Name)
 	d.Remedy = "find out what extended the register or changed the log; then " + newLog
 	switch reason {
 	case Unreplayable, LogUnopened:

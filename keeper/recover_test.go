@@ -178,7 +178,7 @@ func TestRecoveryTable(t *testing.T) {
 		{
 			name: "reset with the machine",
 			prep: func(m *machine) { m.record(line("a")) }, boot: "boot-0",
-			state: Earlier, outcome: Outcome{Records: 1, Extended: 1, SetAside: "log.1"},
+			state: Earlier, outcome: Outcome{Records: 1, Extended: 1, SetAside: "log.1", AsideRecords: 2},
 		},
 		{
 			name:  "reset during this boot",

@@ -140,7 +140,7 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 	case err == errLogGone:
 		d := &Divergence{
 			Register: s.Register, Path: s.Path, Reason: LogGone, Detail: err.Error(),
-			Remedy: "put the log back; if it is lost, " + moveAway(b.dir),
+			Remedy: "put the log back; if it is lost, " + beginNew(b.desc.Name),
 		}
 		for _, v := range live {
 			d.Banks = append(d.Banks, BankDifference{Alg: v.Alg, Found: v.Sum})
