@@ -17,6 +17,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/device"
+	"mrlog.dev/internal/flock"
 )
 
 // book is a register's log as this process knows it.
@@ -391,7 +392,7 @@ func (b *book) release() {
 	if unix.Fstat(b.log.fd, &st) == nil {
 		b.size, b.mtime = st.Size, st.Mtim
 	}
-	unlock(b.log.fd)
+	flock.Unlock(b.log.fd)
 	b.locked = false
 }
 

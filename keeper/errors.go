@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/flock"
 )
 
 // The kinds of errors. Each is wrapped by an error that states the facts.
@@ -83,13 +84,7 @@ type LockError struct {
 
 // Error names the holder.
 func (e *LockError) Error() string {
-	who := "a process that cannot be seen from here"
-	if e.PID != 0 {
-		who = fmt.Sprintf("process %d", e.PID)
-		if e.Command != "" {
-			who += " (" + e.Command + ")"
-		}
-	}
+	who := flock.Holder{PID: e.PID, Command: e.Command}
 	return fmt.Sprintf("%s: %v by %s; waited %v", e.Path, ErrLocked, who, e.Waited.Round(time.Millisecond))
 }
 

@@ -180,7 +180,7 @@ type Outcome struct {
 	SetAside  string // path under which the log of an earlier boot is kept; "" if none was
 	// AsideRecords are the complete records in the log set aside.
 	AsideRecords int64
-	BootHint  bool   // the log is now marked as one of this boot, too
+	BootHint     bool // the log is now marked as one of this boot, too
 }
 
 // Recover brings a register and its log together, as every other operation

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mrlog.dev/device"
+	"mrlog.dev/internal/flock"
 )
 
 // regFile is an open register file.
@@ -116,7 +116,7 @@ func (d *Device) change(ctx context.Context, r device.Register, alter func(*stat
 		return err
 	}
 	defer f.close() // gives up the lock, too
-	if err := flock(ctx, f.fd, f.path, time.Now().Add(lockTimeout)); err != nil {
+	if err := flock.Lock(ctx, f.fd, f.path, time.Now().Add(lockTimeout)); err != nil {
 		return err
 	}
 	var st unix.Stat_t
@@ -190,7 +190,7 @@ func (d *Device) create() error {
 	if err := checkFolder(d.dir); err != nil {
 		return err
 	}
-	if err := flock(context.Background(), int(dir.Fd()), d.dir, time.Now().Add(lockTimeout)); err != nil {
+	if err := flock.Lock(context.Background(), int(dir.Fd()), d.dir, time.Now().Add(lockTimeout)); err != nil {
 		return err
 	}
 	if _, err := readShape(d.dir); !errors.Is(err, fs.ErrNotExist) {
@@ -303,40 +303,6 @@ func volatileAt(path string) (bool, error) {
 		return false, &fs.PathError{Op: "statfs", Path: path, Err: err}
 	}
 	return int64(st.Type) == unix.TMPFS_MAGIC || int64(st.Type) == unix.RAMFS_MAGIC, nil
-}
-
-// Between two attempts to lock. A held lock is free again after a sync.
-const (
-	lockWaitMin = 50 * time.Microsecond
-	lockWaitMax = time.Millisecond
-)
-
-// flock takes flock(LOCK_EX) on an open file, before the deadline and while
-// ctx lasts. It asks again and again: a thread that sleeps in flock cannot be
-// called back.
-func flock(ctx context.Context, fd int, path string, deadline time.Time) error {
-	wait := lockWaitMin
-	for {
-		_, err := retry(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
-		switch {
-		case err == nil:
-			return nil
-		case err != unix.EWOULDBLOCK:
-			return &fs.PathError{Op: "flock", Path: path, Err: err}
-		case ctx.Err() != nil:
-			return fmt.Errorf("%s: waiting for the lock: %w", path, context.Cause(ctx))
-		case !time.Now().Before(deadline):
-			return fmt.Errorf("%s: locked by another process for too long", path)
-		}
-		// Waiters that keep step with the holder would never find it free.
-		timer := time.NewTimer(wait/2 + rand.N(wait))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
-		wait = min(2*wait, lockWaitMax)
-	}
 }
 
 // retry calls again what a signal interrupted before it did anything.

@@ -51,8 +51,9 @@ var layers = []struct {
 	{"verify", layer{column: verifying, imports: ". nelr cel internal/pipe convert", pure: true}},
 	{"device", layer{column: recording, imports: "."}},
 	{"device/devicetest", layer{column: tests, imports: ". device"}},
-	{"device/soft", layer{column: recording, imports: ". device", libs: []string{libSys}}},
-	{"keeper", layer{column: recording, imports: ". nelr device", libs: []string{libSys}}},
+	{"internal/flock", layer{column: recording, libs: []string{libSys}}},
+	{"device/soft", layer{column: recording, imports: ". device internal/flock", libs: []string{libSys}}},
+	{"keeper", layer{column: recording, imports: ". nelr device internal/flock", libs: []string{libSys}}},
 	{"cmd/mrlog", layer{
 		column:  front,
 		imports: ". nelr cel internal/pipe internal/term convert verify device device/soft keeper",

@@ -1,0 +1,92 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package flock
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// open opens the file of a test once more: each has a lock of its own.
+func open(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(t.TempDir(), "..", "file"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestLock(t *testing.T) {
+	a, b := open(t), open(t)
+	lock := func(f *os.File, wait time.Duration) error {
+		return Lock(context.Background(), int(f.Fd()), f.Name(), time.Now().Add(wait))
+	}
+	if err := lock(a, 0); err != nil {
+		t.Fatal("a lock that is free, without time:", err)
+	}
+	began := time.Now()
+	err := lock(b, 30*time.Millisecond)
+	held, ok := errors.AsType[*HeldError](err)
+	if !ok || held.PID != os.Getpid() || held.Command == "" || held.Path != b.Name() {
+		t.Fatalf("held: %v", err)
+	}
+	if took := time.Since(began); took < 30*time.Millisecond {
+		t.Errorf("gave up after %v", took)
+	}
+	if !strings.Contains(err.Error(), "process "+strconv.Itoa(os.Getpid())+" ("+held.Command+")") {
+		t.Errorf("%q does not name the holder", err)
+	}
+
+	ctx, cancel := context.WithCancelCause(context.Background())
+	gone := errors.New("gone home")
+	time.AfterFunc(5*time.Millisecond, func() { cancel(gone) })
+	if err := Lock(ctx, int(b.Fd()), b.Name(), time.Now().Add(time.Hour)); !errors.Is(err, gone) {
+		t.Errorf("cancelled: %v", err)
+	}
+
+	time.AfterFunc(10*time.Millisecond, func() { Unlock(int(a.Fd())) })
+	if err := lock(b, time.Hour); err != nil {
+		t.Error("freed while waited for:", err)
+	}
+	b.Close()
+	if err := lock(a, time.Hour); err != nil {
+		t.Error("freed by close:", err)
+	}
+	if err := Lock(context.Background(), -1, "nothing", time.Now()); !errors.Is(err, unix.EBADF) || !errors.As(err, new(*fs.PathError)) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	const table = `1: POSIX  ADVISORY  WRITE 17 00:19:12 0 EOF
+2: FLOCK  ADVISORY  WRITE 4711 fe:00:1048602 0 EOF
+2: -> FLOCK  ADVISORY  WRITE 4712 fe:00:1048602 0 EOF
+3: FLOCK  ADVISORY  WRITE -1 00:19:13 0 EOF
+4: FLOCK
+`
+	for file, want := range map[string]int{"fe:00:1048602": 4711, "00:19:12": 0, "00:19:13": 0, "00:19:14": 0} {
+		if got := find(table, file); got != want {
+			t.Errorf("%s: %d, want %d", file, got, want)
+		}
+	}
+	if s := (Holder{}).String(); s != "a process that cannot be seen from here" {
+		t.Error(s)
+	}
+	if s := (Holder{PID: 7}).String(); s != "process 7" {
+		t.Error(s)
+	}
+}
