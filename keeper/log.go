@@ -142,7 +142,11 @@ func (l *logFile) aside(st unix.Stat_t) (string, error) {
 	for _, n := range numbers {
 		path := filepath.Join(dir, logName+"."+strconv.Itoa(n))
 		var other unix.Stat_t
-		if unix.Lstat(path, &other) == nil && other.Dev == st.Dev && other.Ino == st.Ino {
+		switch err := unix.Lstat(path, &other); {
+		case err == unix.ENOENT: // removed since the folder was listed
+		case err != nil:
+			return "", pathError("stat", path, err)
+		case other.Dev == st.Dev && other.Ino == st.Ino:
 			return path, nil
 		}
 	}
