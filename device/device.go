@@ -4,7 +4,8 @@
 // Package device says what a thing that holds measurement registers offers:
 // its registers, their present values, and the one operation on them, extend.
 //
-// The devices themselves are sub-packages: soft (simulated, in a folder). One
+// The devices themselves are sub-packages: tsm (the registers of a TDX guest,
+// through the kernel), soft (simulated, in a folder). One
 // conformance suite, package devicetest, holds all of them to the contract of
 // [Device].
 package device

@@ -30,6 +30,7 @@ const (
 	libJSON = "github.com/go-json-experiment/json"
 	libSys  = "golang.org/x/sys"
 	libTerm = "golang.org/x/term"
+	libTPM  = "github.com/google/go-tpm"
 	libCLI  = "github.com/spf13/cobra"
 	libFUSE = "github.com/hanwen/go-fuse/v2"
 )
@@ -52,7 +53,9 @@ var layers = []struct {
 	{"device", layer{column: recording, imports: "."}},
 	{"device/devicetest", layer{column: tests, imports: ". device"}},
 	{"internal/flock", layer{column: recording, libs: []string{libSys}}},
+	{"device/tsm", layer{column: recording, imports: ". device", libs: []string{libSys}}},
 	{"device/soft", layer{column: recording, imports: ". device internal/flock", libs: []string{libSys}}},
+	{"device/tpm", layer{column: recording, imports: ". device", libs: []string{libTPM + "/tpm2", libSys}}},
 	{"keeper", layer{column: recording, imports: ". nelr device internal/flock", libs: []string{libSys}}},
 	{"cmd/mrlog", layer{
 		column:  front,
@@ -62,6 +65,8 @@ var layers = []struct {
 	{"internal/perf", layer{column: front, imports: ". nelr cel internal/pipe convert verify", libs: []string{libSys}}},
 	{"internal/tsmfs", layer{column: tests, imports: ".", libs: []string{libFUSE, libSys}}},
 	{"internal/tsmfs/mount", layer{column: tests, imports: "internal/tsmfs"}},
+	{"internal/swtpm", layer{column: tests}},
+	{"internal/swtpm/serve", layer{column: tests, imports: "internal/swtpm"}},
 	{"internal/archtest", layer{column: tests}},
 }
 
@@ -110,6 +115,9 @@ var linked = []struct {
 		libCLI:              "the keeper is in the trusted base of the guest",
 		"flag":              "the keeper is a library; its caller reads the command line",
 	}},
+	{path: "device/tsm", only: []string{libSM3, libSys}, bad: map[string]string{
+		module + "/internal/tsmfs": "for tests only",
+	}},
 	{path: "cmd/mrlog", bad: map[string]string{
 		"github.com/open-policy-agent/opa": "a policy engine would double the modules and triple the size: it gets its own program",
 		"google.golang.org/grpc":           "the tool talks to no service",
@@ -124,6 +132,7 @@ var linked = []struct {
 		module + "/internal/vectors":       "for tests only",
 		module + "/device/devicetest":      "for tests only",
 		module + "/internal/tsmfs":         "for tests only",
+		module + "/internal/swtpm":         "for tests only",
 		libFUSE:                            "for tests only",
 		"net/http":                         "the tool talks to no service",
 	}},
