@@ -15,7 +15,7 @@ FUZZ     ?= .
 BENCH    ?= .
 
 # TOOLS are what scripts/need looks for before the tests.
-TOOLS := gofumpt staticcheck race strace jq fuse corpus
+TOOLS := gofumpt staticcheck race strace jq fuse swtpm corpus
 
 # VERSION is empty outside a git checkout; the program then names itself.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)

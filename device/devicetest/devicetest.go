@@ -11,6 +11,7 @@ import (
 	"crypto/sha512"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -187,6 +188,16 @@ func takesAnyOrder(t *testing.T, d device.Device) {
 	want(t, d, r.Name, values)
 }
 
+// foreignTo returns an algorithm of which the register has no bank.
+func foreignTo(r device.Register) mrlog.Alg {
+	for _, a := range mrlog.Known() {
+		if !slices.ContainsFunc(r.Banks, func(b device.Bank) bool { return b.Alg == a }) {
+			return a
+		}
+	}
+	return 0
+}
+
 func refusesDigests(t *testing.T, d device.Device) {
 	r := one(t, d)
 	before := read(t, d, r.Name)
@@ -194,7 +205,8 @@ func refusesDigests(t *testing.T, d device.Device) {
 	short := digests(r, 1)
 	short[0].Sum = short[0].Sum[1:]
 	other := digests(r, 1)
-	other[0] = mrlog.Digest{Alg: mrlog.SHA1, Sum: make([]byte, 20)}
+	foreign := foreignTo(r)
+	other[0] = mrlog.Digest{Alg: foreign, Sum: make([]byte, foreign.Size())}
 	twice := append(digests(r, 1), digests(r, 1)[0])
 	for name, bad := range map[string][]mrlog.Digest{
 		"none": nil, "one bank less": good[:len(good)-1], "short sum": short, "another algorithm": other, "a bank twice": twice,
