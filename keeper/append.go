@@ -21,6 +21,7 @@ import (
 //
 // Steps, in order, after those of acquire:
 //
+//	fstatfs(log)              room for the batch and the reserve, see lead
 //	fchmod(log, 01600)        a write is in flight
 //	write(log)                all lines at once, O_APPEND
 //	fstat(log)                the size is what it must be
@@ -31,7 +32,8 @@ import (
 // and after them fstat and flock(LOCK_UN), see release. None of it can be
 // cancelled. When a step fails:
 //
-//	fchmod 01600              refused: nothing was written
+//	fstatfs                   refused: nothing was written
+//	fchmod 01600              likewise
 //	write, fstat, fdatasync   ftruncate to the old size, fdatasync: refused;
 //	                          if one of them fails: unknown
 //	Extend                    the register is read; what it shows as extended

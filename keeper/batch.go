@@ -112,10 +112,15 @@ func (b *book) lead(ctx context.Context, c *call) {
 		}
 		return
 	}
-	t := b.take()
+	// One question for all of them, after which nothing is written that does
+	// not fit.
 	var kept int
-	var err error
-	if len(t.calls) > 0 && len(t.text) > 0 {
+	free, err := b.k.disk.free(b.log.fd)
+	if err != nil {
+		free, err = noLimit, b.failed(ErrRefused, "free space", err)
+	}
+	t := b.take(free)
+	if err == nil && len(t.calls) > 0 && len(t.text) > 0 {
 		kept, err = b.commit(t)
 	}
 	b.release()
@@ -129,6 +134,7 @@ type batch struct {
 	calls   []*call
 	text    []byte
 	first   int64            // number of the first record
+	free    int64            // bytes on the file system, or noLimit
 	starts  []int            // per record: where its item begins in text
 	ends    []int            // and where it ends
 	digests [][]mrlog.Digest // per record
@@ -136,11 +142,11 @@ type batch struct {
 }
 
 // take makes a batch of the calls that wait, as many as fit. Calls that do not
-// fit the log, or cannot be looked up, are answered.
-func (b *book) take() *batch {
+// fit the log or the file system, or cannot be looked up, are answered.
+func (b *book) take(free int64) *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := &batch{first: b.known.records}
+	t := &batch{first: b.known.records, free: free}
 	pending := make(index) // records of this batch, for Once
 	for len(b.queue) > 0 {
 		c := b.queue[0]
@@ -206,6 +212,9 @@ func (b *book) place(t *batch, c *call, pending index) (err error) {
 		if size := b.known.offset + int64(len(t.text)+len(it.text)); size > b.limit() {
 			need, _ := c.size()
 			return &FullError{Register: b.desc.Name, Path: b.log.path, Size: b.known.offset, Need: int64(need), Limit: b.k.maxLog}
+		}
+		if free := t.free - int64(len(t.text)); t.free != noLimit && free-b.k.minFree < int64(len(it.text)) {
+			return &SpaceError{Path: b.log.path, Free: free, Need: int64(len(it.text)), Reserve: b.k.minFree}
 		}
 		s := spot{digests: it.digests}
 		start := len(t.text)

@@ -167,6 +167,8 @@ func (b *book) open(ctx context.Context, deadline time.Time, create bool) error 
 		return b.create(ctx, deadline)
 	case err == errLogGone:
 		return b.lost(ctx, err.Error())
+	case errors.Is(err, unix.EROFS):
+		return b.notMended("opening the log", err)
 	case err != nil:
 		return err
 	}
@@ -299,7 +301,7 @@ func (b *book) reconcile(ctx context.Context) error {
 		}
 		if !clean || st.Mode&inFlight != 0 {
 			if err := b.k.disk.mark(b.log.fd, false); err != nil {
-				return fmt.Errorf("%s: clearing the sticky bit: %w", b.log.path, err)
+				return b.notMended("clearing the sticky bit", err)
 			}
 		}
 		b.agree()
@@ -336,33 +338,39 @@ func (b *book) mend(ctx context.Context, size int64, live []mrlog.Digest) (again
 	disk, fd := b.k.disk, b.log.fd
 	if v.cut {
 		if err := b.cut(s.log.offset); err != nil {
-			return false, fmt.Errorf("%s: cutting off a torn line: %w", b.log.path, err)
+			return false, b.notMended("cutting off a torn line", err)
 		}
 		b.outcome.Cut = size - s.log.offset
 	}
 	switch v.action {
 	case complete:
 		if err := disk.mark(fd, true); err != nil {
-			return false, fmt.Errorf("%s: setting the sticky bit: %w", b.log.path, err)
+			return false, b.notMended("setting the sticky bit", err)
 		}
 		if err := b.write([]byte{'\n'}, size); err != nil {
-			return false, fmt.Errorf("%s: completing a torn line: %w", b.log.path, err)
+			return false, b.notMended("completing a torn line", err)
 		}
 		if err := b.sync(); err != nil {
-			return false, fmt.Errorf("%s: completing a torn line: %w", b.log.path, err)
+			return false, b.notMended("completing a torn line", err)
 		}
 		b.outcome.Completed = true
 		return false, b.known.advance(b.log, size+1, nil)
 	case extend:
 		if err := disk.mark(fd, true); err != nil {
-			return false, fmt.Errorf("%s: setting the sticky bit: %w", b.log.path, err)
+			return false, b.notMended("setting the sticky bit", err)
 		}
 		if err := b.sync(); err != nil {
-			return false, fmt.Errorf("%s: sync: %w", b.log.path, err)
+			return false, b.notMended("sync", err)
 		}
 		return false, b.extendTail(ctx, s.tail)
 	}
 	return false, nil
+}
+
+// notMended is the error of a step of recovery. What the caller wants to record
+// is not touched by then.
+func (b *book) notMended(step string, err error) error {
+	return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: step, Err: err, Before: true}
 }
 
 // extendTail extends the records that a writer left behind. What is not
@@ -380,7 +388,7 @@ func (b *book) extendTail(ctx context.Context, tail [][]mrlog.Digest) error {
 		b.outcome.Extended = len(tail) // whatever the error was, it happened
 		return nil
 	}
-	return fmt.Errorf("%s: extending %d records that a writer left behind: %w", b.desc.Name, len(tail), err)
+	return b.notMended(fmt.Sprintf("extending %d records that a writer left behind", len(tail)), err)
 }
 
 // release gives up the lock, if it is held, and keeps what is known.

@@ -42,6 +42,7 @@ func (b *book) opening(live []mrlog.Digest) ([]byte, error) {
 //	open(STATE/.REGISTER.new, O_DIRECTORY|O_NOFOLLOW), unlinkat(log),
 //	rmdir(STATE/.REGISTER.new)            of a creator that died
 //	device: Read
+//	fstatfs(STATE)                        room for INIT and the reserve
 //	mkdir(STATE/.REGISTER.new)
 //	open(STATE/.REGISTER.new, O_DIRECTORY|O_NOFOLLOW), fchmod(0700)
 //	open(STATE/.REGISTER.new/log, O_CREAT|O_EXCL), fchmod(0600)
@@ -90,6 +91,17 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return err
 	}
+	text, err := b.opening(live)
+	if err != nil {
+		return fail("opening", err)
+	}
+	path := filepath.Join(b.dir, logName)
+	switch err := b.checkRoom(folder, path, len(text)); {
+	case errors.Is(err, ErrFull):
+		return err
+	case err != nil:
+		return fail("free space", err)
+	}
 	if err := disk.mkdir(temp); err != nil {
 		return fail("mkdir", err)
 	}
@@ -98,7 +110,7 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	}
 	b.known, b.index = replay{}, nil
 	b.size, b.mtime = 0, unix.Timespec{}
-	step, err := b.begin(ctx, filepath.Join(temp, logName), live)
+	step, err := b.begin(ctx, filepath.Join(temp, logName), text)
 	if err == nil && !b.volatile {
 		step, err = "sync", disk.syncDir(temp)
 	}
@@ -110,7 +122,7 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 		_ = clear() // if not, the next creator does
 		return fail(step, err)
 	}
-	b.log.path = filepath.Join(b.dir, logName)
+	b.log.path = path
 	if !b.volatile {
 		if err := disk.syncDir(state); err != nil {
 			return fail("sync", err)
@@ -121,7 +133,7 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 
 // notBegun is the error of a step on the way to a new log.
 func (b *book) notBegun(step string, err error) error {
-	return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: "beginning a log: " + step, Err: err, Opening: true}
+	return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: "beginning a log: " + step, Err: err, Before: true}
 }
 
 // lockState takes the lock under which logs begin where there is none to lock.
@@ -165,11 +177,7 @@ func (b *book) createState() error {
 
 // begin makes a log at path, locks it and writes its opening. It becomes the
 // book's log, whatever the error.
-func (b *book) begin(ctx context.Context, path string, live []mrlog.Digest) (step string, err error) {
-	text, err := b.opening(live)
-	if err != nil {
-		return "opening", err
-	}
+func (b *book) begin(ctx context.Context, path string, text []byte) (step string, err error) {
 	fd, err := b.k.disk.create(path)
 	if err != nil {
 		return "create", err
@@ -204,6 +212,10 @@ func (b *book) begin(ctx context.Context, path string, live []mrlog.Digest) (ste
 func (b *book) setAside(live []mrlog.Digest) error {
 	disk, old, fail := b.k.disk, b.log, b.notBegun
 	path, fresh := old.path, filepath.Join(b.dir, newName)
+	text, err := b.opening(live)
+	if err != nil {
+		return fail("opening", err)
+	}
 	if err := disk.unlink(fresh); err != nil && !notExist(err) {
 		return fail("unlink", err)
 	}
@@ -216,7 +228,7 @@ func (b *book) setAside(live []mrlog.Digest) error {
 		n = numbers[0] + 1
 	}
 	aside := path + "." + strconv.Itoa(n)
-	step, err := b.begin(context.Background(), fresh, live)
+	step, err := b.begin(context.Background(), fresh, text)
 	if err == nil {
 		step, err = "link", disk.link(path, aside)
 	}
@@ -228,6 +240,7 @@ func (b *book) setAside(live []mrlog.Digest) error {
 			b.log.close()
 		}
 		b.log, b.locked = old, true
+		_ = disk.unlink(fresh) // if not, the next one does
 		return fail(step, err)
 	}
 	// From here on, the new log is the log.

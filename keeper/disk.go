@@ -20,6 +20,9 @@ type disk interface {
 	// volatile reports whether what is written at path is gone with the
 	// machine, so that there is nothing to sync; see fileSystem.
 	volatile(path string) (bool, error)
+	// free returns how many bytes the file system of an open file or folder
+	// has room for, or noLimit.
+	free(fd int) (int64, error)
 	// mkdir makes a folder of mode 0700, or what umask and a setgid parent
 	// make of that.
 	mkdir(path string) error
@@ -65,6 +68,12 @@ type system struct{}
 var _ disk = system{}
 
 func (system) volatile(path string) (bool, error) { return fileSystem(path) }
+
+func (system) free(fd int) (int64, error) {
+	var st unix.Statfs_t
+	_, err := retry(func() (int, error) { return 0, unix.Fstatfs(fd, &st) })
+	return room(&st), err
+}
 
 func (system) mkdir(path string) error {
 	return pathError("mkdir", path, unix.Mkdir(path, dirMode))

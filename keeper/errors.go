@@ -19,7 +19,8 @@ import (
 var (
 	// ErrEvent: the event cannot be recorded as it is. Nothing was written.
 	ErrEvent = errors.New("event cannot be recorded")
-	// ErrFull: the log has reached its limit. Nothing was written.
+	// ErrFull: the log has reached its limit (a *FullError), or there is too
+	// little room on its file system (a *SpaceError). Nothing was written.
 	ErrFull = errors.New("log is full")
 	// ErrLocked: another process held the log until the deadline. Nothing
 	// was written.
@@ -115,16 +116,16 @@ type AppendError struct {
 	// log, but the cut could not be synced. Only a power failure can bring
 	// the event back.
 	Cut bool
-	// Opening: a log was to begin. Events, if there were any, had not been
-	// looked at.
-	Opening bool
+	// Before: it went wrong before the caller's events were looked at, while a
+	// log was begun or recovered.
+	Before bool
 }
 
 // Error gives outcome, step and cause.
 func (e *AppendError) Error() string {
 	what := "the event is neither in the log nor in the register"
 	switch {
-	case e.Opening:
+	case e.Before:
 		what = "nothing was recorded"
 	case e.Outcome == ErrUnknown && e.Cut:
 		what = "the event was cut off the log, but the cut may not survive a power failure; if it does not, the next operation completes the event"

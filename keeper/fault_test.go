@@ -212,24 +212,24 @@ func TestTrace(t *testing.T) {
 		f.steps = nil
 	}
 	r.append(k, "a")
-	want("mkdir state", "chmod state", "sync "+base(r.state), "read", "mkdir .rtmr2.new", "chmod .rtmr2.new", "create log", "write", "size", "sync", "sync .rtmr2.new",
+	want("mkdir state", "chmod state", "sync "+base(r.state), "read", "free", "mkdir .rtmr2.new", "chmod .rtmr2.new", "create log", "write", "size", "sync", "sync .rtmr2.new",
 		"place rtmr2", "sync state", // the log is there, with INIT
 		"read", "mark true", "sync", "extend 1", "mark false", // INIT is extended
-		"mark true", "write", "size", "sync", "extend 1", "mark false")
+		"free", "mark true", "write", "size", "sync", "extend 1", "mark false")
 	r.append(k, "b", "c", "d")
-	want("read", "mark true", "write", "size", "sync", "extend 3", "mark false")
+	want("read", "free", "mark true", "write", "size", "sync", "extend 3", "mark false")
 	k.Comment(context.Background(), r.reg, "x")
-	want("read", "mark true", "write", "size", "sync", "mark false")
+	want("read", "free", "mark true", "write", "size", "sync", "mark false")
 	once := ev("a")
 	once.Once = true
 	if _, err := k.Append(context.Background(), r.reg, []Event{once}); err != nil {
 		t.Error(err)
 	}
-	want("read")
+	want("read", "free")
 	leave(r, line("left")+"\ntorn")
 	r.append(k, "e")
 	want("read", "cut", "sync", "mark true", "sync", "extend 1", "mark false",
-		"mark true", "write", "size", "sync", "extend 1", "mark false")
+		"free", "mark true", "write", "size", "sync", "extend 1", "mark false")
 	f.at = func(n int, step string) fate {
 		if step == "extend 1" {
 			return failBefore
@@ -239,9 +239,9 @@ func TestTrace(t *testing.T) {
 	if _, err := k.Append(context.Background(), r.reg, []Event{ev("f")}); !errors.Is(err, ErrRefused) {
 		t.Errorf("a refused extend: %v", err)
 	}
-	want("read", "mark true", "write", "size", "sync", "extend 1", "read", "cut", "sync", "mark false")
+	want("read", "free", "mark true", "write", "size", "sync", "extend 1", "read", "cut", "sync", "mark false")
 	f.at = func(n int, step string) fate {
-		if step == "sync" && n == 4 {
+		if step == "sync" && n == 5 {
 			return failBefore
 		}
 		return pass
@@ -249,7 +249,7 @@ func TestTrace(t *testing.T) {
 	if _, err := k.Append(context.Background(), r.reg, []Event{ev("g")}); !errors.Is(err, ErrRefused) {
 		t.Errorf("a failed sync: %v", err)
 	}
-	want("read", "mark true", "write", "size", "sync", "cut", "sync", "mark false")
+	want("read", "free", "mark true", "write", "size", "sync", "cut", "sync", "mark false")
 	if k.books[r.reg].log != nil {
 		t.Error("the log is not opened again after a failed sync")
 	}
@@ -260,9 +260,9 @@ func TestTrace(t *testing.T) {
 		failed string // beside every sync after it
 		steps  []string
 	}{
-		{"write", []string{"read", "mark true", "write", "cut", "sync"}},
-		{"sync", []string{"read", "mark true", "write", "size", "sync", "cut", "sync"}},
-		{"extend 1", []string{"read", "mark true", "write", "size", "sync", "extend 1", "read", "cut", "sync"}},
+		{"write", []string{"read", "free", "mark true", "write", "cut", "sync"}},
+		{"sync", []string{"read", "free", "mark true", "write", "size", "sync", "cut", "sync"}},
+		{"extend 1", []string{"read", "free", "mark true", "write", "size", "sync", "extend 1", "read", "cut", "sync"}},
 	} {
 		failed := false
 		f.at = func(n int, step string) fate {

@@ -379,43 +379,6 @@ func TestFull(t *testing.T) {
 	r.wantEvents("a", exact)
 }
 
-// TestFullDisk fills a small tmpfs, if one can be mounted.
-func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skip("cannot mount a tmpfs: ", err)
-	}
-	defer unix.Unmount(dir, unix.MNT_DETACH)
-	r := newRig(t)
-	r.state = filepath.Join(dir, "state")
-	k := r.open(nil)
-	var acked []string
-	for i := range 100 {
-		c := fmt.Sprint(i, " ", strings.Repeat("x", 3000))
-		_, err := k.Append(context.Background(), r.reg, []Event{ev(c)})
-		if err == nil {
-			acked = append(acked, c)
-			continue
-		}
-		if !errors.Is(err, ErrRefused) || !errors.Is(err, unix.ENOSPC) {
-			t.Fatalf("full disk: %v", err)
-		}
-	}
-	if len(acked) < 10 || len(acked) > 22 {
-		t.Errorf("%d records on a disk of 64 KiB", len(acked))
-	}
-	r.wantEvents(acked...)
-	k.Close()
-	must(t, unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
-	value := string(r.m.value(r.reg)["sha384"])
-	if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("x")}); !errors.Is(err, unix.EROFS) {
-		t.Errorf("read-only: %v", err)
-	}
-	if string(r.m.value(r.reg)["sha384"]) != value {
-		t.Error("extended without a log")
-	}
-}
-
 // TestCreatorHoldsTheLock: nobody else may extend INIT.
 func TestCreatorHoldsTheLock(t *testing.T) {
 	r := newRig(t)

@@ -46,6 +46,9 @@ type Options struct {
 	LockTimeout time.Duration
 	// MaxLog is the largest size of a log in bytes; nelr.MaxLog if zero.
 	MaxLog int64
+	// MinFree is how many bytes an event leaves free on the file system of the
+	// logs; DefaultMinFree if zero, nothing if negative.
+	MinFree int64
 	// BootID returns the id of the kernel's present boot; KernelBootID if
 	// nil. It is called once. After an error the boot counts as unknown: no
 	// boot hint is written, and a register that was reset counts as reset
@@ -62,6 +65,7 @@ type Keeper struct {
 	device  device.Device
 	timeout time.Duration
 	maxLog  int64
+	minFree int64
 	boot    string // "" if unknown
 	disk    disk
 
@@ -90,6 +94,7 @@ func Open(o Options) (*Keeper, error) {
 		device:  o.Device,
 		timeout: o.LockTimeout,
 		maxLog:  o.MaxLog,
+		minFree: max(0, o.MinFree),
 		disk:    system{},
 		books:   make(map[mrlog.Register]*book),
 	}
@@ -98,6 +103,9 @@ func Open(o Options) (*Keeper, error) {
 	}
 	if k.maxLog == 0 {
 		k.maxLog = nelr.MaxLog
+	}
+	if o.MinFree == 0 {
+		k.minFree = DefaultMinFree
 	}
 	bootID := o.BootID
 	if bootID == nil {

@@ -186,7 +186,11 @@ func (b *book) beginLost(ctx context.Context, deadline time.Time) (made bool, er
 	if err := disk.unlink(fresh); err != nil && !notExist(err) {
 		return false, b.notBegun("unlink", err)
 	}
-	step, err := b.begin(ctx, fresh, live)
+	text, err := b.opening(live)
+	if err != nil {
+		return false, b.notBegun("opening", err)
+	}
+	step, err := b.begin(ctx, fresh, text)
 	if err == nil {
 		step, err = "rename", disk.place(fresh, path)
 	}

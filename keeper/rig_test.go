@@ -193,6 +193,11 @@ func (d faultDisk) volatile(p string) (bool, error) {
 	return false, err
 }
 
+func (d faultDisk) free(fd int) (n int64, err error) {
+	err = d.f.run("free", func() error { n, err = d.disk.free(fd); return err })
+	return n, err
+}
+
 func (d faultDisk) mkdir(p string) error {
 	return d.f.run("mkdir "+filepath.Base(p), func() error { return d.disk.mkdir(p) })
 }

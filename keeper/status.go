@@ -50,7 +50,13 @@ type Status struct {
 	TornLine int64  // bytes after the last newline
 	InFlight bool   // the sticky bit is set: a writer is at work, or died
 	BootHint string // last boot hint of the log: a claim
-	Boot     string // this boot; "" if unknown
+	// ReadOnly: the file system cannot be written to. Nothing can be recorded
+	// or mended as long as that is so.
+	ReadOnly bool
+	// Free is how many bytes the file system has room for, -1 if it has no
+	// limit. Events leave Options.MinFree of them.
+	Free int64
+	Boot string // this boot; "" if unknown
 
 	// Agree is the last record after which the log gives the register's
 	// value, nil if there is none.
@@ -89,12 +95,42 @@ func (k *Keeper) Status(ctx context.Context, reg mrlog.Register) (Status, error)
 		}
 		s, settled := b.look(ctx)
 		if settled || time.Since(began) > statusTimeout {
+			b.lookAround(&s)
 			return s, nil
 		}
 		select {
 		case <-time.After(statusWait):
 		case <-ctx.Done():
 		}
+	}
+}
+
+// lookAround says what the file system has to say.
+func (b *book) lookAround(s *Status) {
+	s.Free = -1
+	var st unix.Statfs_t
+	path := b.dir
+	if unix.Lstat(path, new(unix.Stat_t)) == unix.ENOENT {
+		path = b.k.state
+	}
+	if _, err := retry(func() (int, error) { return 0, unix.Statfs(path, &st) }); err != nil {
+		return // there is none yet; or it has been reported
+	}
+	if free := room(&st); free != noLimit {
+		s.Free = free
+	}
+	s.ReadOnly = st.Flags&unix.MS_RDONLY != 0 // as ST_RDONLY
+	add := func(text string) {
+		if s.Remedy != "" {
+			s.Remedy += "; "
+		}
+		s.Remedy += text
+	}
+	switch {
+	case s.ReadOnly:
+		add("make the file system of " + path + " writable: nothing can be recorded or mended on it")
+	case s.Free >= 0 && s.Free <= b.k.minFree:
+		add(fmt.Sprintf("make room on the file system of %s: it has %d bytes free, and events are refused that do not leave %d", path, s.Free, b.k.minFree))
 	}
 }
 
