@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -128,23 +130,42 @@ func runExtend(ctx context.Context, e *env, g *globals, o *extendOptions, args [
 	if err != nil {
 		return err // before any register is made
 	}
-	d, k, err := g.openKeeper(e, true)
+	d, k, err := g.openKeeper(ctx, e, true)
 	if err != nil {
 		return err
 	}
 	defer k.Close()
-	reg, warning, err := o.pick(asked, d)
+	reg, note, warning, err := o.pick(asked, d)
 	if err != nil {
 		return err
+	}
+	if note != "" {
+		e.note("%s", note)
 	}
 	if warning != "" {
 		e.warn("%s", warning)
 	}
-	r := &recorder{e: e, keeper: k, register: reg, once: o.once, comment: o.comment}
-	if stdin {
-		return r.lines(ctx, e.stdin)
+	others := writersOf(e.writers(d), reg.Name)
+	if others != "" && !g.begun(e, reg.Name) {
+		e.warn("%s: %s, and this log will not have it; %s", reg.Name, others, free(platformOf(d)))
 	}
-	return r.append(ctx, []keeper.Event{event})
+	r := &recorder{e: e, keeper: k, register: reg.Name, once: o.once, comment: o.comment}
+	if stdin {
+		err = r.lines(ctx, e.stdin)
+	} else {
+		err = r.append(ctx, []keeper.Event{event})
+	}
+	if others != "" && errors.Is(err, keeper.ErrDiverged) {
+		_, hint := classify(err)
+		hint = strings.TrimPrefix(hint+"; "+others+", and that log cannot have it; "+free(platformOf(d)), "; ")
+		err = &failure{code: exitNo, err: err, hint: hint}
+	}
+	return err
+}
+
+// begun reports whether a register has a log in the state folder.
+func (g *globals) begun(e *env, reg mrlog.Register) bool {
+	return begunAt(filepath.Join(g.stateFolder(e), reg.String(), "log"))
 }
 
 type receiptOutput struct {

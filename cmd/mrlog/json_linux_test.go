@@ -14,5 +14,6 @@ func recordingOutputs() []any {
 		statusDevice{},
 		statusRegister{},
 		statusBank{},
+		statusWarning{},
 	}
 }

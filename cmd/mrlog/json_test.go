@@ -109,7 +109,7 @@ func outputs() map[string]reflect.Type {
 			all[reflect.TypeOf(v).Name()] = reflect.TypeOf(v)
 		}
 	}
-	add(errorOutput{}, replayOutput{}, registerOutput{}, showRecord{}, showDigest{},
+	add(errorOutput{}, findingOutput{}, replayOutput{}, registerOutput{}, showRecord{}, showDigest{},
 		verifyOutput{}, verifyRegister{}, verifyFinding{}, versionOutput{})
 	add(recordingOutputs()...)
 	return all

@@ -16,13 +16,16 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(program("/")) }
+
+// program runs the command on the machine whose files are below root.
+func program(root string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks the verb to end; a second one ends the process.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, &env{
+	return run(ctx, &env{
 		stdin:  &interruptible{ctx: ctx, src: os.Stdin},
 		stdout: os.Stdout, stderr: os.Stderr,
-		getenv: os.Getenv,
-	}, os.Args[1:]))
+		getenv: os.Getenv, root: root,
+	}, os.Args[1:])
 }

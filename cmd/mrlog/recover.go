@@ -57,18 +57,28 @@ type recoverRegister struct {
 }
 
 func runRecover(ctx context.Context, e *env, g *globals, register string) error {
-	d, k, err := g.openKeeper(e, false)
+	var asked mrlog.Register
+	if register != "" {
+		var err error
+		if asked, err = mrlog.ParseRegister(register); err != nil {
+			return usage("--register: %w", err)
+		}
+	}
+	d, k, err := g.openKeeper(ctx, e, false)
 	if err != nil {
 		return err
 	}
 	defer k.Close()
 	var which []mrlog.Register
 	if register != "" {
-		reg, err := mrlog.ParseRegister(register)
+		reg, note, err := find(d, asked)
 		if err != nil {
-			return usage("--register: %w", err)
+			return err
 		}
-		which = []mrlog.Register{reg}
+		if note != "" {
+			e.note("%s", note)
+		}
+		which = []mrlog.Register{reg.Name}
 	} else {
 		for _, r := range d.Registers() {
 			if r.NotExtendable == "" {

@@ -33,6 +33,7 @@ func run(ctx context.Context, e *env, args []string) int {
 	// An error in the flags themselves is also printed as asked for.
 	flags, _, _ := strings.Cut(strings.Join(args, "\x00")+"\x00", "\x00--\x00")
 	e.json = slices.Contains(strings.Split(flags, "\x00"), "--json")
+	defer e.end()
 	return e.report(root.ExecuteContext(ctx))
 }
 
@@ -66,7 +67,7 @@ step, and shows later that they agree.`,
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&g.state, "state", "", "`FOLDER` of the logs (default MRLOG_STATE, else "+defaultState+")")
-	f.StringVar(&g.device, "device", "", "`DEVICE` that holds the registers: soft|soft-tpm[:FOLDER] (default MRLOG_DEVICE)")
+	f.StringVar(&g.device, "device", "", "`DEVICE` that holds the registers: tdx[:TREE] | tpm[:PATH] | soft[-tpm][:FOLDER] (default MRLOG_DEVICE, else the one that is found)")
 	f.BoolVar(&e.json, "json", false, "print one JSON object (docs/json.md)")
 	f.SortFlags = false
 

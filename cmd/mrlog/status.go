@@ -24,9 +24,13 @@ func newStatus(e *env, g *globals) *cobra.Command {
 		Short: "show device, registers and logs, and whether they agree",
 		Long: `status reads every register of the device and replays every log of the state
 folder, without locks and without changing anything, and says what is wrong and
-what to do about it. Values are given in full.
+what to do about it: which device there is or why none can be used, whether the
+kernel can extend it, where the logs are, who else extends its registers, which
+banks prove anything. Values are given in full; with --json, those of registers
+without a log, too.
 
-It exits with 3 when a log and its register have diverged.`,
+It exits with 3 when a log and its register have diverged, with 1 when one of
+them cannot be read or there is no device.`,
 		Example: `  mrlog status
   mrlog status --json | jq '.registers[] | select(.state != "absent")'`,
 		Args: noArguments,
@@ -37,26 +41,38 @@ It exits with 3 when a log and its register have diverged.`,
 }
 
 type statusOutput struct {
-	Device    statusDevice     `json:"device"`
-	State     string           `json:"state"`
-	Agree     bool             `json:"agree"`
-	Registers []statusRegister `json:"registers"`
+	Device          statusDevice     `json:"device"`
+	Findings        []findingOutput  `json:"findings,omitempty"`
+	Kernel          string           `json:"kernel"`
+	ExtendsRTMR     bool             `json:"extends_rtmr"`
+	State           string           `json:"state"`
+	FileSystem      string           `json:"file_system,omitempty"`
+	Volatile        bool             `json:"volatile"`
+	Agree           bool             `json:"agree"`
+	DefaultRegister string           `json:"default_register,omitempty"`
+	Registers       []statusRegister `json:"registers"`
+	Warnings        []statusWarning  `json:"warnings"`
 }
 
 type statusDevice struct {
 	Kind      string `json:"kind"`
 	Simulated bool   `json:"simulated"`
 	Where     string `json:"where"`
+	Detected  bool   `json:"detected"`
 }
 
 type statusRegister struct {
 	Register      string       `json:"register"`
+	Aliases       []string     `json:"aliases,omitempty"`
 	State         string       `json:"state"`
 	Log           string       `json:"log,omitempty"`
 	Records       int64        `json:"records"`
 	Bytes         int64        `json:"bytes"`
 	Missing       int64        `json:"missing,omitempty"`
 	NotExtendable string       `json:"not_extendable,omitempty"`
+	NotReadable   string       `json:"not_readable,omitempty"`
+	Resettable    bool         `json:"resettable,omitempty"`
+	Writers       string       `json:"writers,omitempty"`
 	Banks         []statusBank `json:"banks"`
 	Reason        string       `json:"reason,omitempty"`
 	Remedy        string       `json:"remedy,omitempty"`
@@ -68,53 +84,131 @@ type statusBank struct {
 	Log      string `json:"log,omitempty"`
 }
 
+type statusWarning struct {
+	Register string `json:"register,omitempty"`
+	Text     string `json:"text"`
+	Remedy   string `json:"remedy,omitempty"`
+}
+
+// noKind is the kind of a device that is not there.
+const noKind = "none"
+
 func runStatus(ctx context.Context, e *env, g *globals) error {
-	d, k, err := g.openKeeper(e, false)
+	spec, err := g.deviceSpec(e)
 	if err != nil {
 		return err
 	}
-	defer k.Close()
-	info := d.Info()
-	out := statusOutput{
-		Device: statusDevice{info.Kind, info.Simulated, info.Where},
-		State:  g.stateFolder(e), Agree: true, Registers: []statusRegister{},
+	asked, err := environmentRegister(e)
+	if err != nil {
+		return err
 	}
-	var diverged, unreadable []string
-	for _, r := range d.Registers() {
-		s, err := k.Status(ctx, r.Name)
+	d, findings, failed := g.openDevice(ctx, e, false)
+	out := statusOutput{
+		Device: statusDevice{Kind: noKind}, Findings: findings, State: g.stateFolder(e),
+		Kernel: e.kernelRelease(), Registers: []statusRegister{}, Warnings: []statusWarning{},
+	}
+	out.ExtendsRTMR = extendsRTMR(out.Kernel)
+	if failed == nil {
+		info := d.Info()
+		out.Device = statusDevice{info.Kind, info.Simulated, info.Where, spec.kind == ""}
+		failed, err = out.compare(ctx, e, d)
 		if err != nil {
 			return err
 		}
-		switch s.State {
-		case keeper.Diverged:
-			out.Agree = false
-			diverged = append(diverged, r.Name.String())
-		case keeper.Unreadable:
-			out.Agree = false
-			unreadable = append(unreadable, r.Name.String())
-		}
-		out.Registers = append(out.Registers, statusOf(r, &s))
+		out.setDefault(d, asked)
 	}
+	out.lookAtState()
+	out.lookForStrays(d)
 	if e.json {
 		err = e.printJSON(out)
 	} else {
 		err = e.printStatus(&out)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case diverged != nil:
-		return no("log and register have diverged: %s", strings.Join(diverged, ", "))
-	case unreadable != nil:
-		return fmt.Errorf("log or register cannot be read: %s", strings.Join(unreadable, ", "))
 	}
-	return nil
+	if f, ok := errors.AsType[*failure](failed); ok && findings != nil {
+		f.findings = nil // said above
+	}
+	return failed
+}
+
+// compare looks at every register and its log. What is wrong with them is the
+// first error.
+func (s *statusOutput) compare(ctx context.Context, e *env, d device.Device) (wrong, err error) {
+	k, err := keeper.Open(keeper.Options{State: s.State, Device: d})
+	if err != nil {
+		return nil, err
+	}
+	defer k.Close()
+	s.Agree = true
+	p := platformOf(d)
+	writers := e.writers(d)
+	var diverged, unreadable []string
+	for _, r := range d.Registers() {
+		st, err := k.Status(ctx, r.Name)
+		if err != nil {
+			return nil, err
+		}
+		out := statusOf(r, &st)
+		out.Aliases, out.Resettable = aliases(p, r.Name), resettable(d, r.Name)
+		out.Writers = writersOf(writers, r.Name)
+		s.Registers = append(s.Registers, out)
+		switch {
+		case st.State == keeper.Diverged:
+			s.Agree = false
+			diverged = append(diverged, r.Name.String())
+		case st.State == keeper.Unreadable && (r.NotReadable == "" || begunAt(st.Path)):
+			s.Agree = false
+			unreadable = append(unreadable, r.Name.String())
+		}
+		s.warnOfWriters(p, r, &st, out.Writers)
+		if out.Resettable && out.Log != "" {
+			s.warn(r.Name, "it can be reset by any program: what it holds proves nothing across a reset", "record what matters into "+defaultRegister(p).String())
+		}
+	}
+	s.lookAtBanks(d)
+	switch {
+	case diverged != nil:
+		wrong = no("log and register have diverged: %s", strings.Join(diverged, ", "))
+	case unreadable != nil:
+		wrong = fmt.Errorf("log or register cannot be read: %s", strings.Join(unreadable, ", "))
+	}
+	return wrong, nil
+}
+
+// warnOfWriters warns of other writers where it matters: where there is a log,
+// and where there would be one without anybody choosing it.
+func (s *statusOutput) warnOfWriters(p mrlog.Platform, r device.Register, st *keeper.Status, others string) {
+	if others != "" && r.NotExtendable == "" && (st.State != keeper.Absent || r.Name == defaultRegister(p)) {
+		s.warn(r.Name, others+": a log of it does not stay in step", free(p))
+	}
+}
+
+func (s *statusOutput) warn(reg mrlog.Register, text, remedy string) {
+	w := statusWarning{Text: text, Remedy: remedy}
+	if reg != (mrlog.Register{}) {
+		w.Register = reg.String()
+	}
+	s.Warnings = append(s.Warnings, w)
+}
+
+// setDefault says where events go without --register and --pcr.
+func (s *statusOutput) setDefault(d device.Device, asked mrlog.Register) {
+	var c choice
+	reg, _, _, err := c.pick(asked, d)
+	if err != nil {
+		s.warn(mrlog.Register{}, "events cannot be recorded without --register: "+err.Error(), "set MRLOG_REGISTER to a register that can be extended")
+		return
+	}
+	s.DefaultRegister = reg.Name.String()
 }
 
 func statusOf(r device.Register, s *keeper.Status) statusRegister {
 	out := statusRegister{
 		Register: r.Name.String(), State: string(s.State), Records: s.Records, Bytes: s.Size, Missing: s.Missing,
-		NotExtendable: r.NotExtendable, Remedy: s.Remedy, Banks: []statusBank{},
+		NotExtendable: r.NotExtendable, NotReadable: r.NotReadable,
+		Remedy: s.Remedy, Banks: []statusBank{},
 	}
 	if s.State != keeper.Absent {
 		out.Log = s.Path
@@ -155,49 +249,4 @@ func missing(n int64) string {
 		return "the last record was not extended"
 	}
 	return fmt.Sprintf("the last %d records were not extended", n)
-}
-
-// printStatus prints, for people, what matters first; registers that nobody
-// has written to take one line together.
-func (e *env) printStatus(s *statusOutput) error {
-	var b strings.Builder
-	simulated := ""
-	if s.Device.Simulated {
-		simulated = ", simulated: its values prove nothing to anybody"
-	}
-	fmt.Fprintf(&b, "device  %s at %s%s\nstate   %s\n", s.Device.Kind, s.Device.Where, simulated, s.State)
-	var idle []string
-	for _, r := range s.Registers {
-		if r.State == string(keeper.Absent) && r.Remedy == "" {
-			idle = append(idle, r.Register)
-			continue
-		}
-		fmt.Fprintf(&b, "\n%-8s %s", r.Register, r.State)
-		switch {
-		case r.Log != "" && r.Records == 0: // not known, or none
-			fmt.Fprintf(&b, ": %s", r.Log)
-		case r.Log != "":
-			fmt.Fprintf(&b, ": %s, %s in %s", count(r.Records, "record"), count(r.Bytes, "byte"), r.Log)
-		}
-		b.WriteByte('\n')
-		for _, x := range r.Banks {
-			switch {
-			case x.Log == "" || x.Log == x.Register:
-				fmt.Fprintf(&b, "         %s %s\n", x.Bank, x.Register)
-			default:
-				fmt.Fprintf(&b, "         %s in the register %s\n         %*s by the log      %s\n", x.Bank, x.Register, len(x.Bank), "", x.Log)
-			}
-		}
-		if r.Reason != "" {
-			fmt.Fprintf(&b, "         why:  %s\n", r.Reason)
-		}
-		if r.Remedy != "" {
-			fmt.Fprintf(&b, "         what to do: %s\n", r.Remedy)
-		}
-	}
-	if idle != nil {
-		fmt.Fprintf(&b, "\nno log, at the reset value: %s\n", strings.Join(idle, " "))
-	}
-	_, err := e.stdout.Write([]byte(b.String()))
-	return err
 }

@@ -7,7 +7,7 @@ package main
 //
 //   - The answer goes to standard output, everything else to standard error,
 //     each line of it after "mrlog: ". Lower case, no final period.
-//   - Besides progress there are "error:", "warning:" and "hint:".
+//   - Besides progress there are "error:", "warning:", "note:" and "hint:".
 //   - --json: one documented object on standard output (docs/json.md); an
 //     error is one object on standard error, with the exit code in it.
 //   - Progress and layout for a terminal only where there is one.
@@ -52,14 +52,27 @@ type env struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 
-	json bool // --json
+	// root is where the machine's files are looked for: /, but in tests.
+	root string
+
+	json  bool           // --json
+	atEnd []func() error // what is closed after the verb
+}
+
+// end closes what the verb has opened.
+func (e *env) end() {
+	for _, closeIt := range e.atEnd {
+		_ = closeIt() // what it did was acknowledged, or not, before
+	}
+	e.atEnd = nil
 }
 
 // failure is an error with what a person needs besides its text.
 type failure struct {
-	code int
-	err  error
-	hint string
+	code     int
+	err      error
+	findings []findingOutput // that led to it
+	hint     string
 }
 
 func (f *failure) Error() string { return f.err.Error() }
@@ -94,9 +107,28 @@ func classify(err error) (code int, hint string) {
 }
 
 type errorOutput struct {
-	Error string `json:"error"`
-	Hint  string `json:"hint,omitempty"`
-	Exit  int    `json:"exit"`
+	Error    string          `json:"error"`
+	Findings []findingOutput `json:"findings,omitempty"`
+	Hint     string          `json:"hint,omitempty"`
+	Exit     int             `json:"exit"`
+}
+
+// findingOutput is what the search for a device came upon, and why it is not
+// used.
+type findingOutput struct {
+	Device string `json:"device"`
+	What   string `json:"what"`
+	Why    string `json:"why"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// String gives a finding as one line.
+func (f findingOutput) String() string {
+	line := f.Device + ": " + f.What + ": " + f.Why
+	if f.Remedy != "" {
+		line += "; " + f.Remedy
+	}
+	return line
 }
 
 // report prints an error the one way, and returns its exit code.
@@ -109,12 +141,19 @@ func (e *env) report(err error) int {
 	if errors.Is(err, context.Canceled) {
 		message = "interrupted"
 	}
+	var findings []findingOutput
+	if f, ok := errors.AsType[*failure](err); ok {
+		findings = f.findings
+	}
 	if e.json {
-		line, _ := appendJSON(nil, errorOutput{message, hint, code})
+		line, _ := appendJSON(nil, errorOutput{message, findings, hint, code})
 		fmt.Fprintf(e.stderr, "%s\n", line)
 		return code
 	}
 	e.say("error: %s", strings.ReplaceAll(message, "\n", "; ")) // joined errors
+	for _, f := range findings {
+		e.say("hint: %s", f)
+	}
 	if hint != "" {
 		e.say("hint: %s", hint)
 	}
@@ -122,6 +161,7 @@ func (e *env) report(err error) int {
 }
 
 func (e *env) warn(format string, args ...any) { e.say("warning: "+format, args...) }
+func (e *env) note(format string, args ...any) { e.say("note: "+format, args...) }
 
 // say prints one line to standard error, whatever is in it: file names and
 // what stands in logs may hold anything.

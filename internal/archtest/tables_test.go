@@ -59,7 +59,7 @@ var layers = []struct {
 	{"keeper", layer{column: recording, imports: ". nelr device internal/flock", libs: []string{libSys}}},
 	{"cmd/mrlog", layer{
 		column:  front,
-		imports: ". nelr cel internal/pipe internal/term convert verify device device/soft keeper",
+		imports: ". nelr cel internal/pipe internal/term convert verify device device/soft device/tsm device/tpm keeper",
 		libs:    []string{libCLI, "github.com/spf13/pflag", libTerm, libSys},
 	}},
 	{"internal/perf", layer{column: front, imports: ". nelr cel internal/pipe convert verify", libs: []string{libSys}}},
@@ -67,6 +67,10 @@ var layers = []struct {
 	{"internal/tsmfs/mount", layer{column: tests, imports: "internal/tsmfs"}},
 	{"internal/swtpm", layer{column: tests}},
 	{"internal/swtpm/serve", layer{column: tests, imports: "internal/swtpm"}},
+	{"internal/torture/witness", layer{column: base}},
+	{"internal/torture", layer{
+		column: front, imports: ". nelr device device/soft keeper internal/torture/witness", libs: []string{libSys},
+	}},
 	{"internal/archtest", layer{column: tests}},
 }
 
