@@ -57,9 +57,10 @@ var layers = []struct {
 	{"device/soft", layer{column: recording, imports: ". device internal/flock", libs: []string{libSys}}},
 	{"device/tpm", layer{column: recording, imports: ". device", libs: []string{libTPM + "/tpm2", libSys}}},
 	{"keeper", layer{column: recording, imports: ". nelr device internal/flock", libs: []string{libSys}}},
+	{"collect", layer{column: recording, imports: ". nelr device keeper", libs: []string{libSys}}},
 	{"cmd/mrlog", layer{
 		column:  front,
-		imports: ". nelr cel internal/pipe internal/term convert verify device device/soft device/tsm device/tpm keeper",
+		imports: ". nelr cel internal/pipe internal/term convert verify device device/soft device/tsm device/tpm keeper collect",
 		libs:    []string{libCLI, "github.com/spf13/pflag", libTerm, libSys},
 	}},
 	{"internal/perf", layer{column: front, imports: ". nelr cel internal/pipe convert verify", libs: []string{libSys}}},
@@ -121,6 +122,13 @@ var linked = []struct {
 	}},
 	{path: "device/tsm", only: []string{libSM3, libSys}, bad: map[string]string{
 		module + "/internal/tsmfs": "for tests only",
+	}},
+	{path: "collect", only: []string{libSM3, libSys}, bad: map[string]string{
+		module + "/convert": "a log is copied as it stands",
+		module + "/verify":  "what verifies shares no code with what collects, so that one bug cannot hide the other",
+		module + "/cel":     "it reads native records; every parser less is less to trust",
+		libCLI:              "the agent in the guest collects, too",
+		"net/http":          "who sends evidence is its caller",
 	}},
 	{path: "cmd/mrlog", bad: map[string]string{
 		"github.com/open-policy-agent/opa": "a policy engine would double the modules and triple the size: it gets its own program",
