@@ -14,6 +14,10 @@ FUZZTIME ?= 30s
 FUZZ     ?= .
 BENCH    ?= .
 
+# TORTURE_TIME is how long writers are killed at random; the rest of make
+# torture takes what it takes.
+TORTURE_TIME ?= 10m
+
 # TOOLS are what scripts/need looks for before the tests.
 TOOLS := gofumpt staticcheck race strace jq fuse swtpm corpus
 
@@ -68,6 +72,11 @@ bench: ## benchmarks with allocations; BENCH=PATTERN
 .PHONY: perf
 perf: build ## speed and memory of the whole program, on a million records
 	$(GO) run ./internal/perf $(PERFFLAGS)
+
+.PHONY: torture
+torture: ## break the built program in every way; TORTURE_TIME=10m, TORTUREFLAGS="-seed N -only crash"
+	@./scripts/need strace || exit 1
+	$(GO) run ./internal/torture -time '$(TORTURE_TIME)' $(TORTUREFLAGS)
 
 .PHONY: cover
 cover: ## statement coverage, with a page in bin/cover.html
