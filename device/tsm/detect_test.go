@@ -121,6 +121,22 @@ func TestDetectNothing(t *testing.T) {
 	}
 }
 
+func TestSample(t *testing.T) {
+	root := machine(t, map[string]string{
+		misc + "tsm_mr_sample/measurements/": "", misc + "tdx_guest/measurements/": "", "sys/class/misc/": "",
+	})
+	if err := os.Symlink("../../devices/virtual/misc/tsm_mr_sample", filepath.Join(root, "sys/class/misc/sample")); err != nil {
+		t.Fatal(err)
+	}
+	for tree, want := range map[string]bool{
+		misc + "tsm_mr_sample/measurements": true, "sys/class/misc/sample/measurements": true, misc + "tdx_guest/measurements": false,
+	} {
+		if isSample(filepath.Join(root, tree)) != want {
+			t.Errorf("isSample(%s) = %t", tree, !want)
+		}
+	}
+}
+
 // tdxMachine mounts registers where a TDX guest has them.
 func tdxMachine(t *testing.T, o tsmfs.Options) (string, *tsmfs.FS) {
 	t.Helper()
@@ -161,7 +177,8 @@ func TestDetectTDX(t *testing.T) {
 		t.Errorf("%d reads of attributes", begun)
 	}
 	// Attributes are when asked for, or when the tree is another's.
-	for _, o := range []Options{{Root: root, Report: NoReport}, {Tree: tree}} {
+	other := tsmfs.Test(t, tsmfs.Options{})
+	for _, o := range []Options{{Root: root, Report: NoReport}, {Tree: tree}, {Root: root, Tree: other.Tree()}} {
 		if d := open(t, o); d.report != nil {
 			t.Errorf("%+v: report device %v", o, d.report.Name())
 		}

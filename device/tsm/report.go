@@ -8,6 +8,7 @@ package tsm
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"unsafe"
@@ -48,10 +49,6 @@ func inReport(reg mrlog.Register) (offset int, ok bool) {
 
 // reported asks for a TDREPORT and returns the register's value in it.
 func (d *Device) reported(ctx context.Context, reg mrlog.Register) ([]byte, error) {
-	at, ok := inReport(reg)
-	if !ok {
-		return nil, fmt.Errorf("%s: a TDREPORT does not hold it", reg)
-	}
 	path := d.report.Name()
 	conn, err := d.report.SyscallConn()
 	if err != nil {
@@ -73,9 +70,22 @@ func (d *Device) reported(ctx context.Context, reg mrlog.Register) ([]byte, erro
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", reg, err)
 	}
-	report := request[reportDataSize:]
-	if report[0] != reportType || !bytes.Equal(report[atReportData:atReportData+reportDataSize], request[:reportDataSize]) {
-		return nil, fmt.Errorf("%s: %s: what it gave is not the TDREPORT that was asked for (type 0x%02x)", reg, path, report[0])
+	value, err := valueIn(request[reportDataSize:], request[:reportDataSize], reg)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", reg, path, err)
+	}
+	return value, nil
+}
+
+// valueIn takes a register's value out of a TDREPORT, which must be the one
+// that was asked for with data.
+func valueIn(report, data []byte, reg mrlog.Register) ([]byte, error) {
+	at, ok := inReport(reg)
+	if !ok {
+		return nil, errors.New("a TDREPORT does not hold the register")
+	}
+	if report[0] != reportType || !bytes.Equal(report[atReportData:atReportData+reportDataSize], data) {
+		return nil, fmt.Errorf("what it gave is not the TDREPORT that was asked for (type 0x%02x)", report[0])
 	}
 	return bytes.Clone(report[at : at+rtmrSize]), nil
 }

@@ -274,6 +274,55 @@ func TestStaleCache(t *testing.T) {
 	}
 }
 
+// TestFreshIsTrue reads while every other write fails after it has extended.
+// What is called fresh must be a value that the register had during the call.
+func TestFreshIsTrue(t *testing.T) {
+	ways(t, func(t *testing.T, f *tsmfs.FS, d *Device) {
+		const writes = 300
+		control(t, f, "fail every 2 EIO after")
+		value := f.Live("rtmr2")
+		place := map[string]int{string(value): 0}
+		for i := range writes {
+			value = fold(value, one("x"))
+			place[string(value)] = i + 1
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range writes {
+				if _, err := d.Extend(context.Background(), rtmr2, one("x")); err != nil && !errors.Is(err, unix.EIO) {
+					t.Error(err)
+				}
+			}
+		}()
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					first := place[string(f.Live("rtmr2"))]
+					r, err := d.Read(context.Background(), rtmr2)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					last := place[string(f.Live("rtmr2"))]
+					at, known := place[string(r.Values[0].Sum)]
+					if r.Fresh && (!known || at < first || at > last) {
+						t.Errorf("called fresh: value %d, when the register went from %d to %d", at, first, last)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		<-done
+	})
+}
+
 func TestBusy(t *testing.T) {
 	ways(t, func(t *testing.T, f *tsmfs.FS, d *Device) {
 		start := f.Live("rtmr2")
@@ -371,9 +420,36 @@ func TestFailedReads(t *testing.T) {
 	}
 }
 
-// TestNotAReport: what answers the ioctl with success and no report, or does
-// not know it.
+// TestNotAReport: what is no report device, and what is no report.
 func TestNotAReport(t *testing.T) {
+	data := []byte(reportLabel + strings.Repeat("\x00", reportDataSize-len(reportLabel)))
+	good := make([]byte, reportSize)
+	good[0] = 0x81
+	copy(good[128:], data)
+	for i := range 4 * 48 {
+		good[720+i] = byte(i)
+	}
+	value, err := valueIn(good, data, rtmr3)
+	if err != nil || len(value) != 48 || value[0] != 3*48 {
+		t.Errorf("a report: %x, %v", value, err)
+	}
+	if _, err := valueIn(good, data, mrlog.Register{Space: mrlog.RTMR, Index: 4}); err == nil {
+		t.Error("rtmr4 in a report")
+	}
+	for name, alter := range map[string]func([]byte){
+		"zeros":              func(b []byte) { clear(b) },
+		"another type":       func(b []byte) { b[0] = 0 },
+		"another's data":     func(b []byte) { b[128+reportDataSize-1] = 1 },
+		"without our label":  func(b []byte) { b[128] ^= 1 },
+		"all ones, of 0x81s": func(b []byte) { copy(b, bytes.Repeat([]byte{0x81}, len(b))) },
+	} {
+		bad := bytes.Clone(good)
+		alter(bad)
+		if _, err := valueIn(bad, data, rtmr3); err == nil || !strings.Contains(err.Error(), "not the TDREPORT that was asked for") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
 	f := tsmfs.Test(t, tsmfs.Options{})
 	d := open(t, Options{Tree: f.Tree(), Report: filepath.Join(f.Tree(), "rtmr0:sha384")})
 	if _, err := d.Read(context.Background(), rtmr2); !errors.Is(err, unix.ENOTTY) {
@@ -460,6 +536,23 @@ func TestUnusable(t *testing.T) {
 	if _, err := Open(Options{Tree: cca.Tree(), Report: cca.Report()}); err == nil || !strings.Contains(err.Error(), "not the tree of a TDX guest") {
 		t.Errorf("reports of another platform: %v", err)
 	}
+	for _, size := range []int{0, 32, 47, 49, 4096} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "rtmr2:sha384")
+		if err := os.WriteFile(path, make([]byte, size), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := scan(dir); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), fmt.Sprintf("%d bytes, want the 48", size)) {
+			t.Errorf("an attribute of %d bytes: %v", size, err)
+		}
+	}
+	linked := t.TempDir()
+	if err := os.Symlink(filepath.Join(plain, "rtmr2:sha384"), filepath.Join(linked, "rtmr2:sha384")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scan(linked); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a symbolic link: %v", err)
+	}
 	// A register that is not there.
 	some := tsmfs.Test(t, tsmfs.Options{Attributes: tsmfs.TDX()[:6]})
 	d := open(t, Options{Tree: some.Tree(), Report: some.Report()})
@@ -515,7 +608,8 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
-// asNobody runs the test in a thread of a user without rights.
+// asNobody runs the test in a thread of a user without rights. Only the
+// effective user counts, as it does when a file is opened.
 func asNobody(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -525,7 +619,7 @@ func asNobody(t *testing.T, test func(t *testing.T)) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, ^uintptr(0)); errno != 0 {
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), 65534, ^uintptr(0)); errno != 0 {
 			t.Errorf("setresuid: %v", errno)
 			return
 		}
