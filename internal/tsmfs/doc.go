@@ -47,7 +47,11 @@
 //
 // The report device is a regular file and not a character device, because FUSE
 // cannot answer for one. Its reports have correct digests but no MAC. Any
-// signal counts where the kernel's first lock heeds fatal ones only.
+// signal counts where the kernel's first lock heeds fatal ones only. A write
+// that fails with the extend done is something that no TDX module does; it
+// stands for whatever may go wrong behind our back. A name that go-fuse uses
+// for itself, .go-fuse-epoll-hack, can be looked up in the root but is not
+// listed.
 //
 // # Control
 //

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -70,7 +71,8 @@ func Mount(dir string, o Options) (*FS, error) {
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("mounting %s at %s: %w", fsName, dir, err)
+		// go-fuse ends its own with a newline.
+		return nil, fmt.Errorf("mounting %s at %s: %s", fsName, dir, strings.TrimSpace(err.Error()))
 	}
 	f.close = sync.OnceValue(f.unmount)
 	return f, nil
