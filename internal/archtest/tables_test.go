@@ -70,7 +70,9 @@ var layers = []struct {
 	{"internal/swtpm/serve", layer{column: tests, imports: "internal/swtpm"}},
 	{"internal/torture/witness", layer{column: base}},
 	{"internal/torture", layer{
-		column: front, imports: ". nelr device device/soft keeper internal/torture/witness", libs: []string{libSys},
+		column:  tests,
+		imports: ". nelr device device/soft device/tsm device/tpm keeper internal/tsmfs internal/swtpm internal/torture/witness",
+		libs:    []string{libSys},
 	}},
 	{"internal/archtest", layer{column: tests}},
 }

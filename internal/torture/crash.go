@@ -86,6 +86,13 @@ func (l *life) bin() string { return l.t.bins[l.rng.IntN(len(l.t.bins))] }
 
 // round lets some writers work, kills some, and looks at what they left.
 func (l *life) round() error {
+	if l.m.disturb != nil && l.rng.IntN(3) == 0 {
+		if err := l.m.disturb(l.rng); err != nil {
+			return err
+		}
+		l.m.failing = true
+		l.t.tally.add("crash: rounds with a failing device", 1)
+	}
 	var all []worker
 	for range 1 + l.rng.IntN(3) {
 		w, err := l.start()
@@ -112,6 +119,12 @@ func (l *life) round() error {
 			for _, o := range all {
 				o.kill()
 			}
+			return err
+		}
+	}
+	if l.m.failing {
+		l.m.failing = false
+		if err := l.m.calm(); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,8 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/device"
 	"mrlog.dev/device/soft"
+	tpm2 "mrlog.dev/device/tpm"
+	"mrlog.dev/device/tsm"
 	"mrlog.dev/keeper"
 	"mrlog.dev/nelr"
 )
@@ -32,6 +34,7 @@ func writer(args []string) error {
 	var state, spec, register, name string
 	var events, callers, batch, flaky int
 	var seed uint64
+	var failing bool
 	f := flag.NewFlagSet(writerArg, flag.ContinueOnError)
 	f.StringVar(&state, "state", "", "")
 	f.StringVar(&spec, "device", "", "")
@@ -41,6 +44,7 @@ func writer(args []string) error {
 	f.IntVar(&callers, "callers", 1, "")
 	f.IntVar(&batch, "batch", 1, "events of a call, at most")
 	f.IntVar(&flaky, "flaky", 0, "the device fails every `N`th call")
+	f.BoolVar(&failing, "failing", false, "the device fails by itself: go on after errors")
 	f.Uint64Var(&seed, "seed", 0, "")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -67,7 +71,7 @@ func writer(args []string) error {
 	for c := range callers {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(c)+2))
-			fail <- caller(k, reg, fmt.Sprintf("%s.%d", name, c), events, batch, rng)
+			fail <- caller(k, reg, fmt.Sprintf("%s.%d", name, c), events, batch, failing, rng)
 		})
 	}
 	wg.Wait()
@@ -85,12 +89,22 @@ func openDevice(spec string) (device.Device, func(), error) {
 	case "soft-tdx", "soft-tpm":
 		d, err := soft.Open(where, soft.Shape(strings.TrimPrefix(kind, "soft-")))
 		return d, func() {}, err
+	case "tdx":
+		path, report, _ := strings.Cut(where, ",")
+		d, err := tsm.Open(tsm.Options{Tree: path, Report: report})
+		return d, func() {}, err
+	case "tpm":
+		d, err := tpm2.Open(context.Background(), where)
+		if err != nil {
+			return nil, nil, err
+		}
+		return d, func() { _ = d.Close() }, nil
 	}
 	return nil, nil, fmt.Errorf("unknown device %q", spec)
 }
 
 // caller submits events, a call after the other.
-func caller(k *keeper.Keeper, reg mrlog.Register, name string, calls, most int, rng *rand.Rand) error {
+func caller(k *keeper.Keeper, reg mrlog.Register, name string, calls, most int, failing bool, rng *rand.Rand) error {
 	number := 0
 	for range calls {
 		var events []keeper.Event
@@ -127,7 +141,7 @@ func caller(k *keeper.Keeper, reg mrlog.Register, name string, calls, most int, 
 			}
 		}
 		os.Stdout.WriteString(told.String())
-		if err != nil && !errors.Is(err, errFlaky) {
+		if err != nil && !errors.Is(err, errFlaky) && (!failing || errors.Is(err, keeper.ErrDiverged)) {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,6 +37,11 @@ type machine struct {
 	reset func() error
 	// behind extends the register with a line that no log has.
 	behind func(line string) error
+	// disturb makes the device fail now and then, calm ends that; nil for one
+	// that cannot.
+	disturb func(rng *rand.Rand) error
+	calm    func() error
+	failing bool // it is disturbed
 	// close ends what the device needs.
 	close func()
 }
@@ -47,9 +53,11 @@ type kind string
 const (
 	softTDX kind = "soft"
 	softTPM kind = "soft-tpm"
+	tree    kind = "tree" // the kernel's measurement tree, by FUSE
+	tpm     kind = "tpm"  // swtpm
 )
 
-var kinds = []kind{softTDX, softTPM}
+var kinds = []kind{softTDX, softTPM, tree, tpm}
 
 // newMachine makes a machine below a folder.
 func newMachine(k kind, below string) (*machine, error) {
@@ -63,6 +71,10 @@ func newMachine(k kind, below string) (*machine, error) {
 		m.soft(soft.TDX, "rtmr2", witness.Values{"sha384": make([]byte, 48)})
 	case softTPM:
 		m.soft(soft.TPM, "pcr14", witness.Values{"sha256": make([]byte, 32), "sha384": make([]byte, 48)})
+	case tree:
+		err = m.tree()
+	case tpm:
+		err = m.tpm()
 	default:
 		err = fmt.Errorf("unknown device %q", k)
 	}

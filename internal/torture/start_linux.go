@@ -52,6 +52,7 @@ func start(ctx context.Context, args []string) error {
 			which = append(which, kind(d))
 		}
 	}
+	which = t.possible(which)
 	t.say("seed %d, devices %v, folders %v", t.seed, which, t.folders)
 	began := time.Now()
 	for _, part := range strings.Split(only, ",") {
@@ -102,4 +103,21 @@ func (t *torture) folder() (string, error) {
 		}
 	}
 	return t.folders[0], nil
+}
+
+// possible leaves out the devices that cannot be had here, and says so.
+func (t *torture) possible(which []kind) []kind {
+	var out []kind
+	for _, k := range which {
+		m, err := newMachine(k, t.folders[0])
+		if errors.Is(err, errNoDevice) {
+			t.say("skipped: %v", err)
+			continue
+		}
+		if err == nil {
+			m.remove()
+		}
+		out = append(out, k) // any other error comes again
+	}
+	return out
 }
