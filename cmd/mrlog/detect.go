@@ -78,7 +78,8 @@ func (e *env) pretended() bool { return e.root != "/" }
 
 // withFindings is the error where detection gave no device.
 func withFindings(err error, findings []findingOutput) error {
-	f := &failure{code: exitFailed, err: err, findings: findings}
+	_, hint := classify(err)
+	f := &failure{code: exitFailed, err: err, findings: findings, hint: hint}
 	if errors.Is(err, errNoDevice) {
 		f.hint = "--device soft keeps simulated registers in the state folder, for development and tests"
 	}
@@ -116,7 +117,7 @@ func (e *env) openTDX(tree, report string) (device.Device, error) {
 	case errors.As(err, &absent):
 		return nil, withFindings(errors.New("no measurement registers of a guest were found"), findingsOf(kindTDX, absent.Findings))
 	case err != nil:
-		return nil, fmt.Errorf("tdx: %w", err)
+		return nil, mayNot(fmt.Errorf("tdx: %w", err))
 	}
 	return d, nil
 }

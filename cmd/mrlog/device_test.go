@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"mrlog.dev/internal/swtpm"
@@ -363,6 +364,10 @@ func TestTPMLimits(t *testing.T) {
 	if _, errs := b.run(2, "extend", "--register", "ccmr4", "a", "b"); !strings.Contains(errs, "\nmrlog: hint: a TPM has pcr0 to pcr23; without --register it is pcr14\n") {
 		t.Error(errs)
 	}
+	if _, r := b.status(0, "pcr17"); !r.AtReset || r.Remedy != "" {
+		t.Errorf("%+v", r)
+	}
+
 	// The firmware's banks: sha256 has what sha1 lacks.
 	b = tpmBench(t, 0x000B, 0x000C)
 	for _, pcr := range []byte{0, 7} {
@@ -372,4 +377,51 @@ func TestTPMLimits(t *testing.T) {
 	if out, _ := b.run(0, "status"); !strings.Contains(out, "\nwarning: the bank sha384 is active, but the firmware extended nothing into it: ") {
 		t.Error(out)
 	}
+}
+
+// Who is not root is told what that means, with exit code 1: nothing is wrong
+// with what was asked for.
+func TestNotRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: only root can be somebody else")
+	}
+	f := tsmfs.Test(t, tsmfs.Options{})
+	dir := t.TempDir() // of root, for all to look into
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "mrlog"), program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run := func(device, want string, args ...string) {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(dir, "mrlog"), args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "MRLOG_STATE="+filepath.Join(dir, "state"), "MRLOG_DEVICE="+device, "MRLOG_REGISTER=")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		text, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != exitFailed || !strings.Contains(string(text), want) {
+			t.Errorf("%s: %q: %v\n%s", device, args, err, text)
+		}
+	}
+	const hint = "\nmrlog: hint: run mrlog as root; "
+	run("tdx:"+f.Tree(), "mrlog: error: rtmr2: register cannot be extended from user space: user 65534 may not write to ", "extend", "a", "b")
+	run("tdx:"+f.Tree()+","+f.Report(), hint, "extend", "a", "b")
+	run("tdx:"+f.Tree()+","+f.Report(), hint, "status")
+	run("soft", hint, "extend", "a", "b")
+	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	run("tdx:"+f.Tree(), "what to do: run mrlog as root; ", "status")
+	run("tdx:"+f.Tree(), "\nwarning: nothing can be recorded: rtmr2: ", "status")
 }

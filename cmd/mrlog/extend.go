@@ -58,7 +58,7 @@ a TDX device and pcr14 on a TPM.`,
 			return checkExtendArgs(&o, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runExtend(cmd.Context(), e, g, &o, args)
+			return mayNot(runExtend(cmd.Context(), e, g, &o, args))
 		},
 	}
 	f := cmd.Flags()

@@ -31,6 +31,26 @@ func (g *globals) stateFolder(e *env) string {
 	return defaultState
 }
 
+// mayNot adds to an error what to do where this user may not do what root may.
+func mayNot(err error) error {
+	hint := mayNotHint(err)
+	if hint == "" {
+		return err
+	}
+	code, other := classify(err)
+	if other != "" {
+		return err
+	}
+	return &failure{code: code, err: err, hint: hint}
+}
+
+func mayNotHint(err error) string {
+	if !errors.Is(err, fs.ErrPermission) || os.Geteuid() == 0 {
+		return ""
+	}
+	return "run mrlog as root; only for software registers is a state folder of your own (--state) enough"
+}
+
 // kernelRelease returns what uname -r gives; "" if it cannot be read.
 func (e *env) kernelRelease() string {
 	text, _ := os.ReadFile(e.path("proc/sys/kernel/osrelease"))

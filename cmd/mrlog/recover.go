@@ -33,7 +33,7 @@ have diverged it changes nothing (exit 3).`,
   mrlog recover --register rtmr3 --json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runRecover(cmd.Context(), e, g, register)
+			return mayNot(runRecover(cmd.Context(), e, g, register))
 		},
 	}
 	cmd.Flags().StringVar(&register, "register", "", "this `REGISTER` only (default: every one that has a log)")

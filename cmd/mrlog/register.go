@@ -8,6 +8,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mrlog.dev"
@@ -162,13 +163,20 @@ func (c *choice) pick(asked mrlog.Register, d device.Device) (reg device.Registe
 	}
 	if reg.NotExtendable != "" {
 		f := &failure{code: exitUsage, err: reg.CheckExtend(nil)}
-		if other := defaultRegister(platformOf(d)); other != reg.Name {
+		if !canExtend(d) { // not the register is wrong, but the machine, or who asks
+			f.code = exitFailed
+		} else if other := defaultRegister(platformOf(d)); other != reg.Name {
 			f.hint = fmt.Sprintf("without --register and --pcr it is %s", other)
 		}
 		return reg, "", "", f
 	}
 	warning, err = c.owner(d, reg.Name)
 	return reg, note, warning, err
+}
+
+// canExtend reports whether any register of a device can be extended.
+func canExtend(d device.Device) bool {
+	return slices.ContainsFunc(d.Registers(), func(r device.Register) bool { return r.NotExtendable == "" })
 }
 
 // owner refuses PCRs that others write to while the machine runs, unless

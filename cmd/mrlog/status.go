@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -72,6 +73,7 @@ type statusRegister struct {
 	NotExtendable string       `json:"not_extendable,omitempty"`
 	NotReadable   string       `json:"not_readable,omitempty"`
 	Resettable    bool         `json:"resettable,omitempty"`
+	AtReset       bool         `json:"at_reset"`
 	Writers       string       `json:"writers,omitempty"`
 	Banks         []statusBank `json:"banks"`
 	Reason        string       `json:"reason,omitempty"`
@@ -103,8 +105,12 @@ func runStatus(ctx context.Context, e *env, g *globals) error {
 		return err
 	}
 	d, findings, failed := g.openDevice(ctx, e, false)
+	state, err := filepath.Abs(g.stateFolder(e))
+	if err != nil {
+		return err
+	}
 	out := statusOutput{
-		Device: statusDevice{Kind: noKind}, Findings: findings, State: g.stateFolder(e),
+		Device: statusDevice{Kind: noKind}, Findings: findings, State: state,
 		Kernel: e.kernelRelease(), Registers: []statusRegister{}, Warnings: []statusWarning{},
 	}
 	out.ExtendsRTMR = extendsRTMR(out.Kernel)
@@ -130,7 +136,7 @@ func runStatus(ctx context.Context, e *env, g *globals) error {
 	if f, ok := errors.AsType[*failure](failed); ok && findings != nil {
 		f.findings = nil // said above
 	}
-	return failed
+	return mayNot(failed)
 }
 
 // compare looks at every register and its log. What is wrong with them is the
@@ -198,6 +204,10 @@ func (s *statusOutput) setDefault(d device.Device, asked mrlog.Register) {
 	var c choice
 	reg, _, _, err := c.pick(asked, d)
 	if err != nil {
+		if !canExtend(d) {
+			s.warn(mrlog.Register{}, "nothing can be recorded: "+err.Error(), "")
+			return
+		}
 		s.warn(mrlog.Register{}, "events cannot be recorded without --register: "+err.Error(), "set MRLOG_REGISTER to a register that can be extended")
 		return
 	}
@@ -208,7 +218,10 @@ func statusOf(r device.Register, s *keeper.Status) statusRegister {
 	out := statusRegister{
 		Register: r.Name.String(), State: string(s.State), Records: s.Records, Bytes: s.Size, Missing: s.Missing,
 		NotExtendable: r.NotExtendable, NotReadable: r.NotReadable,
-		Remedy: s.Remedy, Banks: []statusBank{},
+		AtReset: s.Device != nil, Remedy: s.Remedy, Banks: []statusBank{},
+	}
+	if may := mayNotHint(s.Err); may != "" {
+		out.Remedy = may
 	}
 	if s.State != keeper.Absent {
 		out.Log = s.Path
@@ -222,7 +235,9 @@ func statusOf(r device.Register, s *keeper.Status) statusRegister {
 		return ""
 	}
 	for _, b := range r.Banks {
-		out.Banks = append(out.Banks, statusBank{b.Alg.String(), value(s.Device, b.Alg), value(s.Log, b.Alg)})
+		is := statusBank{b.Alg.String(), value(s.Device, b.Alg), value(s.Log, b.Alg)}
+		out.AtReset = out.AtReset && is.Register == fmt.Sprintf("%x", b.Reset)
+		out.Banks = append(out.Banks, is)
 	}
 	var div *keeper.Divergence
 	switch {

@@ -7,6 +7,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -51,8 +52,36 @@ func (e *env) printStatus(s *statusOutput) error {
 		fmt.Fprintf(&b, "\nwarning: %s%s\n", about, term.Line(w.Text))
 		printRemedy(&b, w.Remedy)
 	}
-	_, err := e.stdout.Write([]byte(b.String()))
+	_, err := io.WriteString(e.stdout, fold(b.String(), columns(e.stdout)))
 	return err
+}
+
+// fold breaks lines at blanks to a width, what follows set in more than the
+// sentences of a register are. Words stay whole: values and paths are there to
+// be copied.
+func fold(text string, width int) string {
+	if width == 0 {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		for len(line) > width { // bytes: at worst it breaks early
+			lead := len(line) - len(strings.TrimLeft(line, " "))
+			at := strings.LastIndexByte(line[:width+1], ' ')
+			if at < lead {
+				next := strings.IndexByte(line[lead:], ' ')
+				if next < 0 {
+					break
+				}
+				at = lead + next
+			}
+			b.WriteString(line[:at] + "\n")
+			line = "           " + strings.TrimLeft(line[at:], " ")
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
 }
 
 func (s *statusOutput) kernelLine() string {
@@ -122,7 +151,7 @@ func (r *statusRegister) group() string {
 		return ""
 	case r.NotReadable != "":
 		return "cannot be read"
-	case r.State == string(keeper.Absent) && r.Remedy == "":
+	case r.State == string(keeper.Absent) && r.AtReset:
 		return "no log, at the reset value"
 	case r.State == string(keeper.Absent):
 		return "no log, extended by others"

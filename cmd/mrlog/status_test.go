@@ -203,3 +203,21 @@ func TestFileSystemOf(t *testing.T) {
 		t.Error("below a file")
 	}
 }
+
+func TestFold(t *testing.T) {
+	long := strings.Repeat("x", 60)
+	for _, c := range []struct{ text, want string }{
+		{"short\n\nlines\n", "short\n\nlines\n"},
+		{"         why:  one two three four five six\n", "         why:  one two three four five\n           six\n"},
+		{"         sha384 " + long + "\n", "         sha384\n           " + long + "\n"},
+		{"         " + long + "\n", "         " + long + "\n"},
+		{long + " a b\n", long + "\n           a b\n"},
+	} {
+		if got := fold(c.text, 40); got != c.want {
+			t.Errorf("%q: %q, want %q", c.text, got, c.want)
+		}
+		if got := fold(c.text, 0); got != c.text {
+			t.Errorf("%q, without a width: %q", c.text, got)
+		}
+	}
+}
