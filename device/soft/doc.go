@@ -1,6 +1,8 @@
 // Copyright The mrlog Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux
+
 // Package soft is a device of software registers in a folder, for development
 // and tests. Whoever can write the folder can set any value, so that all of
 // it is marked simulated and proves nothing to anybody else.
