@@ -22,6 +22,10 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/device"
 	"mrlog.dev/device/soft"
+	"mrlog.dev/device/tpm"
+	"mrlog.dev/device/tsm"
+	"mrlog.dev/internal/swtpm"
+	"mrlog.dev/internal/tsmfs"
 )
 
 // BenchmarkAppend measures durable appends on the disk of TMPDIR, with every
@@ -56,6 +60,20 @@ var benchDevices = []struct {
 	{"soft", rtmr2, func(b *testing.B) device.Device {
 		d, err := soft.Open(filepath.Join(b.TempDir(), "soft"), soft.TDX)
 		must(b, err)
+		return d
+	}},
+	{"fuse", rtmr2, func(b *testing.B) device.Device {
+		f := tsmfs.Test(b, tsmfs.Options{})
+		d, err := tsm.Open(tsm.Options{Tree: f.Tree(), Report: f.Report()})
+		must(b, err)
+		b.Cleanup(func() { d.Close() })
+		return d
+	}},
+	{"swtpm", pcr14, func(b *testing.B) device.Device {
+		t := swtpm.New(b, uint16(mrlog.SHA256), uint16(mrlog.SHA384))
+		d, err := tpm.Open(context.Background(), t.Socket())
+		must(b, err)
+		b.Cleanup(func() { d.Close() })
 		return d
 	}},
 }
