@@ -47,7 +47,11 @@ func (g *globals) deviceSpec(e *env) (deviceSpec, error) {
 			s.path, s.report = s.path[:comma], s.path[comma+1:]
 		}
 	default:
-		return s, usage("%sunknown device %.40q (known: %s)", from, s.kind, knownDevices)
+		f := &failure{code: exitUsage, err: fmt.Errorf("%sunknown device %.40q (known: %s)", from, s.kind, knownDevices)}
+		if strings.ContainsRune(s.kind, filepath.Separator) {
+			f.hint = "its kind comes before a path: tpm:/dev/tpmrm0"
+		}
+		return s, f
 	}
 	if named && s.path == "" && s.report == "" {
 		// A shell variable that is not set, most likely: never another

@@ -358,8 +358,12 @@ func TestTPMLimits(t *testing.T) {
 			t.Error(errs)
 		}
 	}
-	if _, errs := b.run(0, "extend", "--pcr", "23", "a", "b"); !strings.HasPrefix(errs, "mrlog: warning: pcr23 can be reset by any program") {
+	if _, errs := b.run(0, "extend", "--pcr", "23", "a", "b"); !strings.HasPrefix(errs, "mrlog: warning: pcr23 can be reset by any program") ||
+		!strings.Contains(errs, "\nmrlog: warning: pcr23 has no active bank but sha1, which proves nothing; mrlog status says what to do\n") {
 		t.Error(errs)
+	}
+	if out, _ := b.run(0, "status"); !strings.Contains(out, "\nwarning: pcr23: it can be reset by any program: ") {
+		t.Error(out)
 	}
 	if _, errs := b.run(2, "extend", "--register", "ccmr4", "a", "b"); !strings.Contains(errs, "\nmrlog: hint: a TPM has pcr0 to pcr23; without --register it is pcr14\n") {
 		t.Error(errs)

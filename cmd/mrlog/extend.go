@@ -14,11 +14,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mrlog.dev"
+	"mrlog.dev/device"
 	"mrlog.dev/keeper"
 	"mrlog.dev/nelr"
 )
@@ -149,6 +151,9 @@ func runExtend(ctx context.Context, e *env, g *globals, o *extendOptions, args [
 	if others != "" && !g.begun(e, reg.Name) {
 		e.warn("%s: %s, and this log will not have it; %s", reg.Name, others, free(platformOf(d)))
 	}
+	if weak(reg) && !g.begun(e, reg.Name) {
+		e.warn("%s has no active bank but sha1, which proves nothing; mrlog status says what to do", reg.Name)
+	}
 	r := &recorder{e: e, keeper: k, register: reg.Name, once: o.once, comment: o.comment}
 	if stdin {
 		err = r.lines(ctx, e.stdin)
@@ -161,6 +166,12 @@ func runExtend(ctx context.Context, e *env, g *globals, o *extendOptions, args [
 		err = &failure{code: exitNo, err: err, hint: hint}
 	}
 	return err
+}
+
+// weak reports whether a register's value proves nothing, because SHA-1 is all
+// that it is extended with.
+func weak(reg device.Register) bool {
+	return !slices.ContainsFunc(reg.Banks, func(b device.Bank) bool { return b.Alg != mrlog.SHA1 })
 }
 
 // begun reports whether a register has a log in the state folder.

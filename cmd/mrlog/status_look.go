@@ -30,7 +30,7 @@ func (s *statusOutput) lookAtState() {
 	case f.readOnly:
 		s.warn(none, fmt.Sprintf("%s is on a file system that is mounted read-only: nothing can be recorded", s.State), "mount it for writing, or name another folder with --state")
 	case f.limited && f.free <= keeper.DefaultMinFree:
-		s.warn(none, fmt.Sprintf("%s is on a file system with %s left", s.State, size(f.free)), "make room: events that do not fit are refused")
+		s.warn(none, fmt.Sprintf("%s is on a file system with %s left", s.State, size(f.free)), fmt.Sprintf("make room: events are refused that do not leave %s", size(keeper.DefaultMinFree)))
 	}
 }
 

@@ -76,7 +76,7 @@ func fold(text string, width int) string {
 				}
 				at = lead + next
 			}
-			b.WriteString(line[:at] + "\n")
+			b.WriteString(strings.TrimRight(line[:at], " ") + "\n")
 			line = "           " + strings.TrimLeft(line[at:], " ")
 		}
 		b.WriteString(line + "\n")

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"mrlog.dev"
 	"mrlog.dev/device"
 )
@@ -212,6 +214,7 @@ func TestFold(t *testing.T) {
 		{"         sha384 " + long + "\n", "         sha384\n           " + long + "\n"},
 		{"         " + long + "\n", "         " + long + "\n"},
 		{long + " a b\n", long + "\n           a b\n"},
+		{"         by the log     " + long + "\n", "         by the log\n           " + long + "\n"},
 	} {
 		if got := fold(c.text, 40); got != c.want {
 			t.Errorf("%q: %q, want %q", c.text, got, c.want)
@@ -219,5 +222,38 @@ func TestFold(t *testing.T) {
 		if got := fold(c.text, 0); got != c.text {
 			t.Errorf("%q, without a width: %q", c.text, got)
 		}
+	}
+}
+
+// A file system that is full, or cannot be written to, is named before the next
+// event is refused.
+func TestStatusFileSystem(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("skipped: no tmpfs can be mounted here: %v", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	look := func() string {
+		s := &statusOutput{State: filepath.Join(dir, "state")}
+		s.lookAtState()
+		if s.FileSystem != "tmpfs" || !s.Volatile {
+			t.Errorf("%+v", s)
+		}
+		return warnings(s)
+	}
+	if got, want := look(), filepath.Join(dir, "state")+" is on a file system with 64 KiB left"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT, "size=10m"); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(); got != "" {
+		t.Error(got)
+	}
+	if err := unix.Mount("none", dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := look(), filepath.Join(dir, "state")+" is on a file system that is mounted read-only: nothing can be recorded"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
