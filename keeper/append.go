@@ -46,6 +46,9 @@ import (
 // were cut off and only the fdatasync failed: then a power failure may bring
 // them back. After a failed fdatasync, the log is opened again.
 func (b *book) commit(t *batch) (kept int, err error) {
+	if b.blind() {
+		return b.commitBlind(t)
+	}
 	ctx := context.Background()
 	text, due := t.text, b.hintDue()
 	if due { // the first write of this boot into an older log

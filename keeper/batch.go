@@ -151,7 +151,7 @@ func (b *book) take(free int64) *batch {
 	for len(b.queue) > 0 {
 		c := b.queue[0]
 		size, records := c.size()
-		if len(t.calls) > 0 && (len(t.starts)+records > MaxBatch || len(t.text)+size > MaxBatchBytes) {
+		if len(t.calls) > 0 && (b.blind() || len(t.starts)+records > MaxBatch || len(t.text)+size > MaxBatchBytes) {
 			break
 		}
 		b.queue = b.queue[1:]

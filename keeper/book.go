@@ -43,6 +43,7 @@ type book struct {
 	mtime  unix.Timespec
 	agreed *agreement // where log and register agreed then
 	told   bool       // a divergence was reported since the two agreed
+	sure   int64      // so many records were extended, though the bit may be set; for registers that cannot be read
 	index  index      // of known's records; nil until it is needed
 
 	outcome Outcome // of the operation at hand
@@ -77,7 +78,7 @@ func (b *book) drop() {
 	b.log, b.locked = nil, false
 	b.known, b.index = replay{}, nil
 	b.size, b.mtime = 0, unix.Timespec{}
-	b.told = false
+	b.told, b.sure = false, 0
 }
 
 // acquire locks the log and brings log and register together. Without an
@@ -147,6 +148,9 @@ func (b *book) bring(ctx context.Context, deadline time.Time, create bool) (err 
 // catchUp hashes what is new, ahead of the lock. A log that has been kept as
 // log.N meanwhile may be treated as its owner likes.
 func (b *book) catchUp() error {
+	if b.blind() && b.known.offset == 0 && b.agreed != nil {
+		return nil // mendBlind looks whether the log is still the one it was
+	}
 	st, err := b.log.check()
 	if err == nil {
 		return b.known.advance(b.log, st.Size, b.index.add(&b.known))
@@ -253,6 +257,9 @@ func (b *book) follow(ctx context.Context) error {
 
 // live reads the register.
 func (b *book) live(ctx context.Context) ([]mrlog.Digest, error) {
+	if b.blind() {
+		return nil, fmt.Errorf("%s: register cannot be read: %s", b.desc.Name, b.desc.NotReadable)
+	}
 	r, err := b.k.device.Read(ctx, b.desc.Name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: reading the register: %w", b.desc.Name, err)
@@ -280,6 +287,17 @@ func (b *book) reconcile(ctx context.Context) error {
 			st.Size == b.size && st.Mtim != b.mtime, // written over
 			b.known.stop != nil, b.known.second != nil:
 			b.known, b.index = replay{}, nil
+		}
+		if b.blind() {
+			b.outcome.InFlight = b.outcome.InFlight || st.Mode&inFlight != 0
+			switch again, err := b.mendBlind(st); {
+			case err != nil:
+				return err
+			case again:
+				continue
+			}
+			b.agree()
+			return nil
 		}
 		if err := b.known.advance(b.log, st.Size, b.index.add(&b.known)); err != nil {
 			return err
@@ -406,7 +424,10 @@ func (b *book) release() {
 
 // hintDue reports whether the log must be marked as one of this boot: it was
 // begun before a kexec, which keeps registers.
-func (b *book) hintDue() bool { return b.k.boot != "" && b.known.boot != b.k.boot }
+//
+// One that cannot be read may have been reset by it, for all we know: its log
+// is never taken over into another boot.
+func (b *book) hintDue() bool { return !b.blind() && b.k.boot != "" && b.known.boot != b.k.boot }
 
 func (b *book) sync() error {
 	if b.volatile {

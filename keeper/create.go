@@ -19,16 +19,24 @@ import (
 )
 
 // opening returns the text of a new log: hints, then INIT with the register's
-// value.
+// value. Where that cannot be read, a hint says that it is assumed, and INIT has
+// no newline yet: see blind.go.
 func (b *book) opening(live []mrlog.Digest) ([]byte, error) {
 	text, err := nelr.AppendHint(nil, nelr.HintRegister, b.desc.Name.String())
 	if err == nil && b.k.boot != "" {
 		text, err = nelr.AppendHint(text, nelr.HintBoot, b.k.boot)
 	}
+	if err == nil && b.blind() {
+		text, err = nelr.AppendHint(text, hintStart, startAssumed)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return append(mrlog.AppendInit(text, live), '\n'), nil
+	text = mrlog.AppendInit(text, live)
+	if b.blind() {
+		return text, nil
+	}
+	return append(text, '\n'), nil
 }
 
 // create makes the first log of a register, with INIT alone in it, and leaves
@@ -87,7 +95,7 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 			return fail("removing what a crash left", err)
 		}
 	}
-	live, err := b.live(ctx)
+	live, err := b.startValue(ctx)
 	if err != nil {
 		return err
 	}
@@ -248,7 +256,7 @@ func (b *book) setAside(live []mrlog.Digest) error {
 	old.close()
 	b.outcome.SetAside, b.outcome.AsideRecords = aside, b.known.records
 	b.known, b.index, b.agreed = replay{}, nil, nil
-	b.size, b.mtime, b.told = 0, unix.Timespec{}, false
+	b.size, b.mtime, b.told, b.sure = 0, unix.Timespec{}, false, 0
 	if !b.volatile {
 		if err := disk.syncDir(b.dir); err != nil {
 			return fail("sync", err)

@@ -39,6 +39,8 @@ type disk interface {
 	cut(fd int, size int64) error
 	// sync makes an open log's content durable (fdatasync).
 	sync(fd int) error
+	// syncAll makes its content and its mode durable (fsync).
+	syncAll(fd int) error
 	// syncDir makes the entries of a folder durable.
 	syncDir(path string) error
 	// mark sets or clears the sticky bit: a write is in flight.
@@ -144,6 +146,11 @@ func (system) cut(fd int, size int64) error {
 
 func (system) sync(fd int) error {
 	_, err := retry(func() (int, error) { return 0, unix.Fdatasync(fd) })
+	return err
+}
+
+func (system) syncAll(fd int) error {
+	_, err := retry(func() (int, error) { return 0, unix.Fsync(fd) })
 	return err
 }
 

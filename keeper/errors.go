@@ -116,6 +116,10 @@ type AppendError struct {
 	// log, but the cut could not be synced. Only a power failure can bring
 	// the event back.
 	Cut bool
+	// Undecided: with ErrUnknown, the event stands in the log of a register
+	// that cannot be read. No operation can find out whether it was extended:
+	// see Keeper.Settle.
+	Undecided bool
 	// Before: it went wrong before the caller's events were looked at, while a
 	// log was begun or recovered.
 	Before bool
@@ -125,6 +129,8 @@ type AppendError struct {
 func (e *AppendError) Error() string {
 	what := "the event is neither in the log nor in the register"
 	switch {
+	case e.Undecided:
+		what = "the event may stand in the log, and may have been extended; the register cannot be read, so that it takes mrlog recover --assume to settle it"
 	case e.Before:
 		what = "nothing was recorded"
 	case e.Outcome == ErrUnknown && e.Cut:

@@ -136,7 +136,8 @@ func KernelBootID() (string, error) {
 // (see the package's description). An event that cannot be recorded as it is
 // (ErrEvent) is found before anything is written.
 //
-// More events than MaxBatch are recorded in several batches. Ctx counts while
+// More events than MaxBatch are recorded in several batches; in a register that
+// cannot be read, each in one of its own. Ctx counts while
 // the call waits for its turn and for the lock. From the write on, nothing can
 // be cancelled.
 func (k *Keeper) Append(ctx context.Context, reg mrlog.Register, events []Event) ([]Receipt, error) {
@@ -153,7 +154,7 @@ func (k *Keeper) Append(ctx context.Context, reg mrlog.Register, events []Event)
 	receipts := make([]Receipt, 0, len(events))
 	for len(items) > 0 {
 		n, size := 0, 0
-		for n < len(items) && n < MaxBatch && size+len(items[n].text) <= MaxBatchBytes {
+		for n < len(items) && n < b.maxRecords() && size+len(items[n].text) <= MaxBatchBytes {
 			size += len(items[n].text)
 			n++
 		}
@@ -188,12 +189,14 @@ type Outcome struct {
 	SetAside  string // path under which the log of an earlier boot is kept; "" if none was
 	// AsideRecords are the complete records in the log set aside.
 	AsideRecords int64
+	Assumed      bool // Settle took the caller's word about the last record
 	BootHint     bool // the log is now marked as one of this boot, too
 }
 
 // Recover brings a register and its log together, as every other operation
 // does first, and says what that took. An error says that it could not be
-// done; ErrDiverged, that it cannot be.
+// done; ErrDiverged, that it cannot be; ErrUndecided, that somebody must say what
+// happened: see Settle.
 func (k *Keeper) Recover(ctx context.Context, reg mrlog.Register) (Outcome, error) {
 	b, err := k.book(reg)
 	if err != nil {
@@ -248,9 +251,6 @@ func (k *Keeper) book(reg mrlog.Register) (*book, error) {
 	}
 	if desc.NotExtendable != "" {
 		return nil, fmt.Errorf("%s: %w: %s", reg, device.ErrNotExtendable, desc.NotExtendable)
-	}
-	if desc.NotReadable != "" {
-		return nil, fmt.Errorf("%s: register cannot be read, so that log and register cannot be kept together: %s", reg, desc.NotReadable)
 	}
 	b := &book{
 		k:      k,

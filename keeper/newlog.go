@@ -39,8 +39,8 @@ type Begun struct {
 
 // NewLog keeps a register's log as it is, as log.N, and begins a new one at the
 // register's present value. It is the remedy for a log that has diverged, is
-// full or is gone, and it works at any other time: what a crash has interrupted
-// is completed in the old log first, and the two logs join. A log of an earlier
+// full or is gone, and it works at any other time (but not while a record is
+// undecided: ErrUndecided): what a crash has interrupted is completed in the old log first, and the two logs join. A log of an earlier
 // boot, and a register without a log, get the new one that the next event would
 // have begun.
 //
@@ -78,6 +78,7 @@ func (k *Keeper) NewLog(ctx context.Context, reg mrlog.Register) (Begun, error) 
 // and extends INIT.
 func (b *book) newLog(ctx context.Context, deadline time.Time) (n Begun, err error) {
 	create := false
+	var last []mrlog.Digest // of a register that cannot be read, as this keeper knew it
 	for range maxReopen {
 		err := b.bring(ctx, deadline, create)
 		d, _ := errors.AsType[*Divergence](err)
@@ -101,24 +102,30 @@ func (b *book) newLog(ctx context.Context, deadline time.Time) (n Begun, err err
 		case d != nil && d.Reason == LogGone && b.log != nil:
 			// The log that we know is gone. What is at its path now, if
 			// anything, is the log for everybody else.
+			if b.blind() && b.agreed != nil {
+				last = cloneDigests(b.agreed.values)
+			}
 			b.release()
 			b.drop()
 			b.agreed = nil
 			continue
 		case d != nil && d.Reason == LogGone:
-			switch made, err := b.beginLost(ctx, deadline); {
+			switch made, err := b.beginLost(ctx, deadline, last); {
 			case err != nil:
 				return n, err
 			case !made:
 				continue // it is back
 			}
 		default:
-			live, err := b.live(ctx)
+			live, err := b.presentValue(ctx, d, last)
 			if err != nil {
 				return n, err
 			}
 			n.Records = b.known.records
-			n.Joined = b.known.stop == nil && b.known.second == nil && sameValues(b.known.values, live)
+			if d != nil {
+				n.Records = d.Records
+			}
+			n.Joined = (d == nil || !b.blind()) && b.known.stop == nil && b.known.second == nil && sameValues(b.known.values, live)
 			if err := b.setAside(live); err != nil {
 				return n, err
 			}
@@ -132,15 +139,35 @@ func (b *book) newLog(ctx context.Context, deadline time.Time) (n Begun, err err
 	return n, fmt.Errorf("%s: replaced again and again by other processes", b.dir)
 }
 
+// presentValue is what the register holds. One that cannot be read holds what
+// its log gives; if that is not to be trusted, what this keeper knew last, and
+// if it knew nothing, nobody can say: then it is the reset value that is assumed.
+func (b *book) presentValue(ctx context.Context, d *Divergence, last []mrlog.Digest) ([]mrlog.Digest, error) {
+	switch {
+	case !b.blind():
+		return b.live(ctx)
+	case d == nil:
+		return cloneDigests(b.known.values), nil
+	case b.agreed != nil && sameBanks(b.desc.Banks, b.agreed.values):
+		return cloneDigests(b.agreed.values), nil
+	case last != nil:
+		return last, nil
+	case b.known.stop == nil && sameBanks(b.desc.Banks, b.known.values):
+		return cloneDigests(b.known.values), nil
+	}
+	return resetValue(b.desc), nil
+}
+
 // begun completes what is said about the log that is open now.
 func (b *book) begun(n Begun) Begun {
 	n.Path, n.Start = b.log.path, cloneDigests(b.known.start)
-	n.FromReset = isReset(b.desc, n.Start)
+	n.FromReset = isReset(b.desc, n.Start) && (n.Diverged == nil || !b.blind())
 	return n
 }
 
 // beginLost makes a new log in a folder that has lost its own. It returns false
-// if there is one again. The new log is open and locked afterwards, its INIT not
+// if there is one again. live is the register's value, nil if it must be asked
+// for. The new log is open and locked afterwards, its INIT not
 // extended yet.
 //
 // There is no log to lock: STATE is locked instead, as for a first log. A keeper
@@ -158,7 +185,7 @@ func (b *book) begun(n Begun) Begun {
 //	write, fstat, fdatasync(log.new)
 //	renameat2(log.new, log, RENAME_NOREPLACE)   a log put back is not lost again
 //	fsync(folder)
-func (b *book) beginLost(ctx context.Context, deadline time.Time) (made bool, err error) {
+func (b *book) beginLost(ctx context.Context, deadline time.Time, live []mrlog.Digest) (made bool, err error) {
 	disk := b.k.disk
 	if err := checkState(b.k.state); err != nil {
 		return false, err
@@ -179,9 +206,10 @@ func (b *book) beginLost(ctx context.Context, deadline time.Time) (made bool, er
 	case err != unix.ENOENT:
 		return false, pathError("stat", path, err)
 	}
-	live, err := b.live(ctx)
-	if err != nil {
-		return false, err
+	if live == nil {
+		if live, err = b.startValue(ctx); err != nil {
+			return false, err
+		}
 	}
 	if err := disk.unlink(fresh); err != nil && !notExist(err) {
 		return false, b.notBegun("unlink", err)

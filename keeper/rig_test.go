@@ -252,6 +252,10 @@ func (d faultDisk) sync(fd int) error {
 	return d.f.run("sync", func() error { return d.disk.sync(fd) })
 }
 
+func (d faultDisk) syncAll(fd int) error {
+	return d.f.run("sync all", func() error { return d.disk.syncAll(fd) })
+}
+
 func (d faultDisk) syncDir(p string) error {
 	return d.f.run("sync "+filepath.Base(p), func() error { return d.disk.syncDir(p) })
 }
@@ -300,6 +304,11 @@ func (d faultDevice) Read(ctx context.Context, reg mrlog.Register) (device.Readi
 		return out, errInjected
 	case stale:
 		out.Fresh = false
+	}
+	for _, desc := range d.m.desc {
+		if desc.Name == reg && desc.NotReadable != "" {
+			return device.Reading{}, errors.New(desc.NotReadable)
+		}
 	}
 	d.m.mu.Lock()
 	defer d.m.mu.Unlock()

@@ -24,11 +24,12 @@ type State string
 // The states.
 const (
 	Absent     State = "absent"     // no log; the next event begins one
-	Clean      State = "clean"      // the log gives the register's value
+	Clean      State = "clean"      // the log gives the register's value; if that cannot be read, no writer has left doubt
 	Behind     State = "behind"     // records stand in the log that were not extended; the next operation extends them
 	Torn       State = "torn"       // the last line has no newline; the next operation mends that
 	Earlier    State = "earlier"    // the register was reset with the machine; the next operation begins a new log
 	Diverged   State = "diverged"   // they do not belong together; see Status.Err, a *Divergence
+	Undecided  State = "undecided"  // the register cannot be read, and the last record may have been extended or not; see Status.Err, an *UndecidedError
 	Unreadable State = "unreadable" // log or register cannot be read, or are not safe to use; see Status.Err
 )
 
@@ -61,7 +62,7 @@ type Status struct {
 	// Agree is the last record after which the log gives the register's
 	// value, nil if there is none.
 	Agree  *Place
-	Err    error  // with Diverged and Unreadable
+	Err    error  // with Diverged, Undecided and Unreadable
 	Remedy string // what to do; "" if nothing is to be done
 }
 
@@ -148,11 +149,14 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 		}
 		return s, true
 	}
-	live, err := b.live(ctx)
-	if err != nil {
-		return unreadable(err)
+	var live []mrlog.Digest
+	var err error
+	if !b.blind() {
+		if live, err = b.live(ctx); err != nil {
+			return unreadable(err)
+		}
+		s.Device = live
 	}
-	s.Device = live
 	// As open and create have it; what is not there yet cannot be wrong.
 	if err := checkState(b.k.state); err != nil && !notExist(err) {
 		return unreadable(err)
@@ -169,7 +173,7 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 	switch {
 	case notExist(err):
 		s.State = Absent
-		if !isReset(b.desc, live) {
+		if !b.blind() && !isReset(b.desc, live) {
 			s.Remedy = "the register was extended before; a log begun now starts from its present value"
 		}
 		return s, true
@@ -177,6 +181,9 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 		d := &Divergence{
 			Register: s.Register, Path: s.Path, Reason: LogGone, Detail: err.Error(),
 			Remedy: "put the log back; if it is lost, " + beginNew(b.desc.Name),
+		}
+		if b.blind() {
+			_, d.Device = b.live(ctx)
 		}
 		for _, v := range live {
 			d.Banks = append(d.Banks, BankDifference{Alg: v.Alg, Found: v.Sum})
@@ -192,6 +199,9 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 		return unreadable(err)
 	}
 	s.Size, s.InFlight = st.Size, st.Mode&inFlight != 0
+	if b.blind() {
+		return b.lookBlind(log, st, s)
+	}
 	found, err := examine(log, st.Size, b.desc, live, b.k.boot, nil)
 	if err != nil {
 		return unreadable(err)
@@ -231,4 +241,45 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 	again, err := b.live(ctx)
 	moved := now.Size != st.Size || now.Mtim != st.Mtim || err == nil && !sameValues(again, live)
 	return s, !moved && now.Mode&inFlight == 0
+}
+
+// lookBlind is look for a register that cannot be read, from the open log on.
+func (b *book) lookBlind(log *logFile, st unix.Stat_t, s Status) (_ Status, settled bool) {
+	unreadable := func(err error) (Status, bool) {
+		s.State, s.Err, s.Remedy = Unreadable, err, "mend what the error names"
+		return s, true
+	}
+	var r replay
+	if err := r.advance(log, st.Size, nil); err != nil {
+		return unreadable(err)
+	}
+	f, err := weigh(log, st.Size, s.InFlight, &r, b.desc, b.k.boot)
+	if err != nil {
+		return unreadable(err)
+	}
+	s.Start, s.Log = r.start, r.values
+	s.Records, s.TornLine, s.BootHint = r.records, st.Size-r.offset, r.boot
+	switch {
+	case f.reason != "":
+		d := blindDivergence(f, &r, b.desc, s.Path)
+		s.State, s.Err, s.Remedy = Diverged, d, d.Remedy
+	case f.earlier:
+		s.State, s.Remedy = Earlier, "nothing: the next event keeps this log and begins a new one"
+	case f.torn:
+		s.State, s.Remedy = Torn, "mrlog recover, or the next event, mends it"
+	case f.doubtful:
+		at, line, err := lastRecord(log, r.offset)
+		if err != nil {
+			return unreadable(err)
+		}
+		u := &UndecidedError{Register: s.Register, Path: s.Path, Place: at, Line: line}
+		s.State, s.Err, s.Remedy = Undecided, u, u.remedy()
+	default:
+		s.State = Clean
+		return s, true
+	}
+	// A writer at work? Then something moves, or the bit is set.
+	now, err := log.check()
+	moved := err == nil && (now.Size != st.Size || now.Mtim != st.Mtim)
+	return s, err != nil || !moved && now.Mode&inFlight == 0
 }
