@@ -40,9 +40,8 @@ func (e *env) detect(ctx context.Context) (device.Device, []findingOutput, error
 		case err != nil:
 			return nil, findings, withFindings(err, findings)
 		case d.Info().Simulated && !e.pretended():
-			findings = append(findings, findingOutput{
-				kindTDX, tree, "its registers are simulated", "name it with --device to use it all the same, for tests",
-			})
+			_ = d.Close()
+			findings = append(findings, simulated(kindTDX, d))
 		default:
 			findings = besides(findings, tree)
 			if node := tpm.DefaultPath(e.root); node != "" {
@@ -63,6 +62,11 @@ func (e *env) detect(ctx context.Context) (device.Device, []findingOutput, error
 		findings = append(findings, own...)
 		return nil, findings, withFindings(err, findings)
 	}
+	if d.Info().Simulated && !e.pretended() {
+		_ = d.Close()
+		findings = append(findings, simulated(kindTPM, d))
+		return nil, findings, withFindings(errNoDevice, findings)
+	}
 	// What is wrong with banks and registers is said with them.
 	for _, f := range own {
 		if f.What == d.Info().Where {
@@ -70,6 +74,13 @@ func (e *env) detect(ctx context.Context) (device.Device, []findingOutput, error
 		}
 	}
 	return d, findings, nil
+}
+
+// simulated is the finding about a device whose values prove nothing: it is
+// used when it is named, and not for being there.
+func simulated(kind string, d device.Device) findingOutput {
+	where := d.Info().Where
+	return findingOutput{kind, where, "its registers are simulated", fmt.Sprintf("name it to use it all the same, for tests: --device %s:%s", kind, where)}
 }
 
 // pretended reports whether the machine's files are a test's: then what is
@@ -110,28 +121,37 @@ func besides(findings []findingOutput, tree string) []findingOutput {
 }
 
 // openTDX opens a measurement tree; "" is the machine's.
-func (e *env) openTDX(tree, report string) (device.Device, error) {
+func (e *env) openTDX(tree, report string) (*tsm.Device, error) {
 	d, err := tsm.Open(tsm.Options{Tree: tree, Report: report, Root: e.root})
 	var absent *tsm.AbsentError
 	switch {
 	case errors.As(err, &absent):
 		return nil, withFindings(errors.New("no measurement registers of a guest were found"), findingsOf(kindTDX, absent.Findings))
-	case err != nil:
-		return nil, mayNot(fmt.Errorf("tdx: %w", err))
+	case err == nil:
+		return d, nil
 	}
-	return d, nil
+	err = fmt.Errorf("tdx: %w", err)
+	where, found := tree, []device.Finding(nil)
+	if tree == "" {
+		where, found = tsm.Detect(e.root)
+	}
+	f := &failure{code: exitFailed, err: err, findings: findingsOf(kindTDX, found), hint: mayNotHint(err)}
+	if f.hint == "" && report == "" {
+		// Are reports all that is missing?
+		if without, err := tsm.Open(tsm.Options{Tree: where, Report: tsm.NoReport, Root: e.root}); err == nil {
+			f.hint = fmt.Sprintf("--device tdx:%s,%s does without reports: it reads what the kernel has cached", where, tsm.NoReport)
+			_ = without.Close()
+		}
+	}
+	return nil, f
 }
 
 // openTPM opens a TPM; "" is the machine's.
-func (e *env) openTPM(ctx context.Context, path string) (device.Device, error) {
+func (e *env) openTPM(ctx context.Context, path string) (*tpm.Device, error) {
 	if path == "" {
 		if path = tpm.DefaultPath(e.root); path == "" {
 			return nil, withFindings(errors.New("no TPM was found"), findingsOf(kindTPM, tpm.Detect(e.root)))
 		}
 	}
-	d, err := tpm.Open(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	return d, nil
+	return tpm.Open(ctx, path)
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -87,7 +88,7 @@ func (g *globals) openDevice(ctx context.Context, e *env, create bool) (device.D
 	if err != nil {
 		return nil, findings, err
 	}
-	if c, ok := d.(interface{ Close() error }); ok {
+	if c, ok := d.(io.Closer); ok {
 		e.atEnd = append(e.atEnd, c.Close)
 	}
 	return d, findings, nil

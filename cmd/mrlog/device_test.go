@@ -310,6 +310,28 @@ func TestDetected(t *testing.T) {
 		len(s.Findings) != 1 || s.Findings[0].Device != "tpm" || s.Findings[0].Remedy != "name it with --device tpm to use it" {
 		t.Errorf("%+v %+v", s.Device, s.Findings)
 	}
+	// Without its report device: what to do, and what can be done without.
+	report := filepath.Join(root, "dev/tdx_guest")
+	if err := os.Rename(report, report+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, device := range []string{"", "tdx"} {
+		b.device = device
+		if _, errs := b.run(1, "extend", "a", "b"); !strings.HasPrefix(errs, "mrlog: error: tdx: report device: ") ||
+			!strings.Contains(errs, "; make it with udev or devtmpfs; in a container, pass the device in\n") ||
+			!strings.HasSuffix(errs, "\nmrlog: hint: --device tdx:"+f.Tree()+",none does without reports: it reads what the kernel has cached\n") {
+			t.Errorf("%q: %s", device, errs)
+		}
+	}
+	b.device = "tdx:" + f.Tree() + ",none"
+	if _, r := b.status(0, "rtmr3"); !r.AtReset {
+		t.Errorf("%+v", r)
+	}
+	if err := os.Rename(report+".away", report); err != nil {
+		t.Fatal(err)
+	}
+	b.device = ""
+
 	const ima = "IMA is at work (7 measurements): kernels that let it use RTMRs extend rtmr2"
 	out, _ := b.run(0, "status")
 	if !strings.Contains(out, "kernel  Linux 6.16.2, new enough to extend RTMRs\n") ||
@@ -340,6 +362,38 @@ func TestDetected(t *testing.T) {
 	b.file("sys/devices/README", "")
 	if _, errs := b.run(1, "extend", "a", "b"); strings.Count(errs, "\nmrlog: hint: ") != 3 {
 		t.Error(errs)
+	}
+}
+
+// A TPM is found where there is no guest's tree, with the writers of its PCRs.
+func TestDetectedTPM(t *testing.T) {
+	b := tpmBench(t, 0x000B)
+	b.file("sys/devices/README", "")
+	b.file("dev/README", "")
+	b.file(imaCounts[1], "3\n")
+	b.file(systemdLogs[0], "\x1e{\"pcr\":11}\n")
+	socket := strings.TrimPrefix(b.device, "tpm:")
+	b.device = ""
+	if err := os.Symlink(socket, filepath.Join(b.root, "dev/tpmrm0")); err != nil {
+		t.Fatal(err)
+	}
+	b.run(0, "extend", "a", "b")
+	b.agree("pcr14", 2)
+	s, r := b.status(0, "pcr10")
+	if s.Device.Kind != "tpm" || !s.Device.Detected || len(s.Findings) == 0 || s.Findings[0].Device != "tdx" || r.Writers != "IMA extends it (3 measurements)" {
+		t.Errorf("%+v %+v %+v", s.Device, s.Findings, r)
+	}
+	if out, _ := b.run(0, "status"); !strings.Contains(out, "\nhas another writer: pcr10, pcr11 (--json says why of each)\n") {
+		t.Error(out)
+	}
+	if _, errs := b.run(2, "extend", "--pcr", "10", "a", "b"); !strings.Contains(errs, "pcr10 belongs to IMA") {
+		t.Error(errs)
+	}
+	if _, errs := b.run(0, "extend", "--pcr", "10", "--shared", "a", "b"); !strings.HasPrefix(errs, "mrlog: warning: pcr10: IMA extends it (3 measurements), and this log will not have it; pcr14 ") {
+		t.Error(errs)
+	}
+	if out, _ := b.run(0, "status"); !strings.Contains(out, "\nwarning: pcr10: IMA extends it (3 measurements): a log of it does not stay in step\n") {
+		t.Error(out)
 	}
 }
 
