@@ -272,7 +272,7 @@ func (b *book) live(ctx context.Context) ([]mrlog.Digest, error) {
 
 // reconcile compares log and register under the lock, and mends.
 func (b *book) reconcile(ctx context.Context) error {
-	for range 2 { // a second time for the log that setAside began
+	for turn := range 2 { // a second time for the log that setAside began
 		st, err := b.log.check()
 		if err != nil {
 			return err
@@ -288,8 +288,10 @@ func (b *book) reconcile(ctx context.Context) error {
 			b.known.stop != nil, b.known.second != nil:
 			b.known, b.index = replay{}, nil
 		}
+		if turn == 0 { // later, the bit is ours
+			b.outcome.InFlight = st.Mode&inFlight != 0
+		}
 		if b.blind() {
-			b.outcome.InFlight = b.outcome.InFlight || st.Mode&inFlight != 0
 			switch again, err := b.mendBlind(st); {
 			case err != nil:
 				return err
@@ -306,7 +308,6 @@ func (b *book) reconcile(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.outcome.InFlight = b.outcome.InFlight || st.Mode&inFlight != 0
 		clean := b.known.offset == st.Size && b.known.stop == nil && b.known.second == nil && sameValues(b.known.values, live)
 		if !clean {
 			again, err := b.mend(ctx, st.Size, live)

@@ -53,7 +53,7 @@ func (b *book) opening(live []mrlog.Digest) ([]byte, error) {
 //	fstatfs(STATE)                        room for INIT and the reserve
 //	mkdir(STATE/.REGISTER.new)
 //	open(STATE/.REGISTER.new, O_DIRECTORY|O_NOFOLLOW), fchmod(0700)
-//	open(STATE/.REGISTER.new/log, O_CREAT|O_EXCL), fchmod(0600)
+//	open(STATE/.REGISTER.new/log, O_CREAT|O_EXCL), fchmod(01600)
 //	flock(log, LOCK_EX)                   held until INIT is extended
 //	write, fstat, fdatasync(log), fsync(STATE/.REGISTER.new)
 //	renameat2(STATE/.REGISTER.new, STATE/REGISTER, RENAME_NOREPLACE)
@@ -209,7 +209,7 @@ func (b *book) begin(ctx context.Context, path string, text []byte) (step string
 // Steps, in order, under the lock of the old log:
 //
 //	unlink(log.new) of a keeper that died
-//	open(log.new, O_CREAT|O_EXCL), fchmod(0600), flock(log.new, LOCK_EX)
+//	open(log.new, O_CREAT|O_EXCL), fchmod(01600), flock(log.new, LOCK_EX)
 //	write, fstat, fdatasync(log.new)
 //	link(log, log.N)
 //	rename(log.new, log)

@@ -28,8 +28,9 @@ type disk interface {
 	mkdir(path string) error
 	// chmodDir gives a folder just made mode 0700 exactly.
 	chmodDir(path string) error
-	// create makes an empty file of mode 0600 that was not there, and opens
-	// it as openLog does.
+	// create makes an empty file that was not there, and opens it as openLog
+	// does. Its mode is 01600, a write is in flight, until INIT is extended:
+	// writers of other make go by that alone.
 	create(path string) (fd int, err error)
 	// write appends to an open log. Less than all of p gives no error.
 	write(fd int, p []byte) (int, error)
@@ -122,7 +123,7 @@ func (system) create(path string) (int, error) {
 		return -1, pathError("create", path, err)
 	}
 	// The umask may have taken away what open was given.
-	if err := unix.Fchmod(fd, logMode); err != nil {
+	if err := unix.Fchmod(fd, logMode|inFlight); err != nil {
 		unix.Close(fd)
 		return -1, pathError("chmod", path, err)
 	}

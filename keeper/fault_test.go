@@ -181,6 +181,11 @@ func everyStep(t *testing.T, make func(testing.TB) *rig) {
 					k.Close()
 					f2 := new(faults)
 					k2 := r.open(f2)
+					// Writers of other make go by the bit alone.
+					left, err := k2.Status(context.Background(), r.reg)
+					if err != nil || (left.State == Behind || left.State == Torn) && !left.InFlight {
+						t.Fatalf("%s: left %s without the sticky bit, %v", name, left.State, err)
+					}
 					if err := h.submit(k2, r, f2, ev("next")); err != nil {
 						t.Fatalf("%s: next keeper: %v", name, err)
 					}

@@ -181,7 +181,7 @@ func (b *book) begun(n Begun) Begun {
 //	lstat(log)                            still none?
 //	device: Read
 //	unlink(log.new) of a keeper that died
-//	open(log.new, O_CREAT|O_EXCL), fchmod(0600), flock(log.new, LOCK_EX)
+//	open(log.new, O_CREAT|O_EXCL), fchmod(01600), flock(log.new, LOCK_EX)
 //	write, fstat, fdatasync(log.new)
 //	renameat2(log.new, log, RENAME_NOREPLACE)   a log put back is not lost again
 //	fsync(folder)
