@@ -133,6 +133,9 @@ func (l *life) round() error {
 		return err
 	}
 	l.t.tally.add("crash: left "+view.State, 1)
+	if err := l.m.marked(view); err != nil {
+		return err
+	}
 	if err := l.between(view); err != nil {
 		return err
 	}

@@ -193,3 +193,17 @@ func (m *machine) view() (witness.View, error) {
 	}
 	return witness.Look(m.log(), v)
 }
+
+// marked wants the mark of a writer at work on a log that is not in step with
+// its register: by that alone, writers of other make know that they must not go
+// on.
+func (m *machine) marked(v witness.View) error {
+	if v.State != "behind" && v.State != "torn" {
+		return nil
+	}
+	st, err := os.Stat(m.log())
+	if err == nil && st.Mode()&os.ModeSticky == 0 {
+		err = fmt.Errorf("%v, and the log has mode %v: another writer would go on", v, st.Mode())
+	}
+	return err
+}

@@ -74,13 +74,17 @@ func parseCalls(text string, matters func(string) bool) []call {
 	return out
 }
 
+// bootID is the kernel's file, which decides whether a register was reset with
+// the machine.
+const bootID = "/proc/sys/kernel/random/boot_id"
+
 // matters reports whether a call touches the machine: its folders, the
 // device, the answer on standard output, or the end.
 func (m *machine) matters(text string) bool {
 	if m.kind == tpm && strings.Contains(text, "<socket:[") {
 		return true
 	}
-	return strings.Contains(text, m.dir) || strings.HasPrefix(text, "write(1<") || strings.HasPrefix(text, "exit_group(")
+	return strings.Contains(text, m.dir) || strings.Contains(text, bootID) || strings.HasPrefix(text, "write(1<") || strings.HasPrefix(text, "exit_group(")
 }
 
 // place describes a call for people: what it does to which file.
