@@ -128,6 +128,9 @@ func (r *statusRegister) print(b *strings.Builder) {
 			fmt.Fprintf(b, "         %s in the register %s\n         %*s by the log      %s\n", x.Bank, x.Register, len(x.Bank), "", x.Log)
 		}
 	}
+	if r.NotReadable != "" {
+		fmt.Fprintf(b, "         cannot be read: %s\n", term.Line(r.NotReadable))
+	}
 	if r.NotExtendable != "" {
 		fmt.Fprintf(b, "         cannot be extended: %s\n", term.Line(r.NotExtendable))
 	}
@@ -147,7 +150,7 @@ func printRemedy(b *strings.Builder, remedy string) {
 // itself.
 func (r *statusRegister) group() string {
 	switch {
-	case r.Log != "" && (r.NotReadable == "" || begunAt(r.Log)):
+	case r.Log != "":
 		return ""
 	case r.NotReadable != "":
 		return "cannot be read"

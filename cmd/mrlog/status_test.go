@@ -165,6 +165,37 @@ func TestStatusWriters(t *testing.T) {
 	}
 }
 
+// A register that cannot be read is said so, and is no failure by itself.
+func TestStatusNotReadable(t *testing.T) {
+	d := fakeTPM(mrlog.SHA256)
+	for i := range d.registers {
+		d.registers[i].NotReadable = "the paravisor keeps it to itself"
+	}
+	s := statusOn(t, d, nil)
+	if !s.Agree || s.Registers[14].NotReadable == "" || s.Registers[14].AtReset || warnings(s) != "" {
+		t.Errorf("%+v", s.Registers[14])
+	}
+	var out strings.Builder
+	if err := (&env{stdout: &out}).printStatus(s); err != nil || !strings.Contains(out.String(), "\ncannot be read: pcr0 to pcr23 (the paravisor keeps it to itself)\n") {
+		t.Error(err, out.String())
+	}
+	r := statusRegister{
+		Register: "pcr14", State: "undecided", Log: "/run/mrlog/pcr14/log", Records: 2, NotReadable: "the paravisor keeps it to itself",
+		Banks: []statusBank{{Bank: "sha256", Log: "00ff"}}, Reason: "who knows", Remedy: "decide",
+	}
+	var b strings.Builder
+	r.print(&b)
+	if want := `
+pcr14    undecided: 2 records, 0 bytes in /run/mrlog/pcr14/log
+         sha256 by the log 00ff
+         cannot be read: the paravisor keeps it to itself
+         why:  who knows
+         what to do: decide
+`; b.String() != want {
+		t.Error(b.String())
+	}
+}
+
 func TestSpan(t *testing.T) {
 	for want, names := range map[string][]string{
 		"":                            nil,
