@@ -10,6 +10,7 @@ func recordingOutputs() []any {
 		receiptBank{},
 		recoverOutput{},
 		recoverRegister{},
+		begunOutput{},
 		statusOutput{},
 		statusDevice{},
 		statusRegister{},

@@ -25,6 +25,10 @@ func newRecover(*env, *globals) *cobra.Command {
 	return elsewhere("recover", "complete or take back what a crash has interrupted")
 }
 
+func newLog(*env, *globals) *cobra.Command {
+	return elsewhere("log", "begin a new log, and keep the old one")
+}
+
 func elsewhere(verb, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb, Short: short, Example: "  mrlog " + verb, DisableFlagParsing: true,

@@ -14,10 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"mrlog.dev"
+	"mrlog.dev/keeper"
 )
 
 func newRecover(e *env, g *globals) *cobra.Command {
-	var register string
+	var register, assume string
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "complete or take back what a crash has interrupted",
@@ -28,15 +29,23 @@ event is due, and for programs that append to a log themselves.
 
 Where log and register agree it changes no record: it clears the mark of an
 interrupted writer, and notes a new boot that kept the registers. Where they
-have diverged it changes nothing (exit 3).`,
+have diverged it changes nothing (exit 3).
+
+Where a register cannot be read, a writer that died while it extended the
+register leaves a record of which nobody can tell whether it was extended: it is
+undecided (exit 3). Find out, from a quote for one, and say so with --assume:
+"extended" leaves the record as it is, "not-extended" extends it now. A wrong
+answer gives a log that does not lead to the register's value.`,
 		Example: `  mrlog recover
-  mrlog recover --register rtmr3 --json`,
+  mrlog recover --register rtmr3 --json
+  mrlog recover --register rtmr3 --assume extended`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return mayNot(runRecover(cmd.Context(), e, g, register))
+			return mayNot(runRecover(cmd.Context(), e, g, register, assume))
 		},
 	}
 	cmd.Flags().StringVar(&register, "register", "", "this `REGISTER` only (default: every one that has a log)")
+	cmd.Flags().StringVar(&assume, "assume", "", "`WHAT` became of an undecided record of a register that cannot be read: extended or not-extended")
 	return cmd
 }
 
@@ -53,10 +62,17 @@ type recoverRegister struct {
 	SetAside  string `json:"set_aside,omitempty"`
 	InFlight  bool   `json:"in_flight"`
 	BootHint  bool   `json:"boot_hint"`
+	Assumed   bool   `json:"assumed,omitempty"`
 	Error     string `json:"error,omitempty"`
 }
 
-func runRecover(ctx context.Context, e *env, g *globals, register string) error {
+func runRecover(ctx context.Context, e *env, g *globals, register, assume string) error {
+	switch {
+	case assume != "" && assume != "extended" && assume != "not-extended":
+		return usage("--assume %.40q: want extended or not-extended", assume)
+	case assume != "" && register == "":
+		return usage("--assume needs --register: it is about one record")
+	}
 	var asked mrlog.Register
 	if register != "" {
 		var err error
@@ -89,13 +105,18 @@ func runRecover(ctx context.Context, e *env, g *globals, register string) error 
 	out := recoverOutput{Registers: []recoverRegister{}}
 	var failed error
 	for _, reg := range which {
-		o, err := k.Recover(ctx, reg)
+		var o keeper.Outcome
+		if assume != "" {
+			o, err = k.Settle(ctx, reg, assume == "extended")
+		} else {
+			o, err = k.Recover(ctx, reg)
+		}
 		if err == nil && o.Absent {
 			continue
 		}
 		r := recoverRegister{
 			Register: reg.String(), Records: o.Records, Extended: o.Extended, Cut: o.Cut, Completed: o.Completed, SetAside: o.SetAside,
-			InFlight: o.InFlight, BootHint: o.BootHint,
+			InFlight: o.InFlight, BootHint: o.BootHint, Assumed: o.Assumed,
 		}
 		if err != nil {
 			r.Error = err.Error()
@@ -128,6 +149,9 @@ func (e *env) printRecovered(out *recoverOutput) error {
 		}
 		if r.SetAside != "" {
 			did = append(did, "log of an earlier boot kept as "+r.SetAside)
+		}
+		if r.Assumed {
+			did = append(did, "last record settled as you say")
 		}
 		if r.BootHint {
 			did = append(did, "marked as of this boot, too")

@@ -87,9 +87,17 @@ step, and shows later that they agree.`,
 
 	root.AddCommand(
 		newExtend(e, &g), newShow(e), newConvert(e), newReplay(e), newVerify(e),
-		newStatus(e, &g), newRecover(e, &g), newVersion(e), newCompletion(e),
+		newStatus(e, &g), newRecover(e, &g), newLog(e, &g), newVersion(e), newCompletion(e),
 	)
-	for _, c := range root.Commands() {
+	namesArguments(root)
+	return root
+}
+
+// namesArguments makes wrong arguments of every verb an error of wrong usage
+// that says where the help is.
+func namesArguments(parent *cobra.Command) {
+	for _, c := range parent.Commands() {
+		namesArguments(c)
 		args := c.Args
 		c.Args = func(cmd *cobra.Command, a []string) error {
 			if args == nil {
@@ -105,7 +113,6 @@ step, and shows later that they agree.`,
 			return nil
 		}
 	}
-	return root
 }
 
 // wants says which values a flag takes.

@@ -22,6 +22,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -81,6 +82,9 @@ func peak() {
 //     on a network file system, of another owner or at its limit of size,
 //     a boot id that is not one: faults of disk, device and kernel, which
 //     package keeper injects.
+//   - "last record is undecided" and exit 3 of log new: they take a register that
+//     cannot be read, see TestUnreadableRegister, or one that is extended while
+//     the log begins.
 //   - "more than N banks in one log", records of 2^53: package mrlog.
 //   - "no part of the log could be …" for a failed close or rename of -o:
 //     needs a failing disk; the scripts have the folder that is not there.
@@ -350,21 +354,26 @@ func TestScriptsCoverVerbs(t *testing.T) {
 		})
 	}
 	root := newRoot(&env{getenv: func(string) string { return "" }})
-	for _, verb := range root.Commands() {
-		if verb.Hidden {
-			continue
-		}
-		name := verb.Name()
-		if !uses("mrlog", name) {
-			t.Errorf("no script runs mrlog %s", name)
-		}
-		verb.Flags().VisitAll(func(f *pflag.Flag) {
-			long, short := "--"+f.Name, "-"+f.Shorthand
-			if !uses("mrlog", name, long) && (f.Shorthand == "" || !uses("mrlog", name, short)) {
-				t.Errorf("no script runs mrlog %s with %s", name, long)
+	var verbs func(parent *cobra.Command)
+	verbs = func(parent *cobra.Command) {
+		for _, verb := range parent.Commands() {
+			if verb.Hidden {
+				continue
 			}
-		})
+			verbs(verb)
+			path := strings.Fields(verb.CommandPath())
+			if !uses(path...) {
+				t.Errorf("no script runs %s", verb.CommandPath())
+			}
+			verb.Flags().VisitAll(func(f *pflag.Flag) {
+				long, short := append(path, "--"+f.Name), append(path, "-"+f.Shorthand)
+				if !uses(long...) && (f.Shorthand == "" || !uses(short...)) {
+					t.Errorf("no script runs %s with --%s", verb.CommandPath(), f.Name)
+				}
+			})
+		}
 	}
+	verbs(root)
 	for _, code := range []string{"0", "1", "2", "3", "4"} {
 		if !uses("exits", code, "mrlog") {
 			t.Errorf("no script expects exit code %s", code)

@@ -30,8 +30,8 @@ kernel can extend it, where the logs are, who else extends its registers, which
 banks prove anything. Values are given in full; with --json, those of registers
 without a log, too.
 
-It exits with 3 when a log and its register have diverged, with 1 when one of
-them cannot be read or there is no device.`,
+It exits with 3 when a log and its register have diverged or a record is
+undecided, with 1 when one of them cannot be read or there is no device.`,
 		Example: `  mrlog status
   mrlog status --json | jq '.registers[] | select(.state != "absent")'`,
 		Args: noArguments,
@@ -150,7 +150,7 @@ func (s *statusOutput) compare(ctx context.Context, e *env, d device.Device) (wr
 	s.Agree = true
 	p := platformOf(d)
 	writers := e.writers(d)
-	var diverged, unreadable []string
+	var diverged, undecided, unreadable []string
 	for _, r := range d.Registers() {
 		st, err := k.Status(ctx, r.Name)
 		if err != nil {
@@ -164,7 +164,10 @@ func (s *statusOutput) compare(ctx context.Context, e *env, d device.Device) (wr
 		case st.State == keeper.Diverged:
 			s.Agree = false
 			diverged = append(diverged, r.Name.String())
-		case st.State == keeper.Unreadable && (r.NotReadable == "" || begunAt(st.Path)):
+		case st.State == keeper.Undecided:
+			s.Agree = false
+			undecided = append(undecided, r.Name.String())
+		case st.State == keeper.Unreadable:
 			s.Agree = false
 			unreadable = append(unreadable, r.Name.String())
 		}
@@ -177,6 +180,8 @@ func (s *statusOutput) compare(ctx context.Context, e *env, d device.Device) (wr
 	switch {
 	case diverged != nil:
 		wrong = no("log and register have diverged: %s", strings.Join(diverged, ", "))
+	case undecided != nil:
+		wrong = no("the last record may have been extended or not: %s", strings.Join(undecided, ", "))
 	case unreadable != nil:
 		wrong = fmt.Errorf("log or register cannot be read: %s", strings.Join(unreadable, ", "))
 	}
