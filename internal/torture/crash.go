@@ -163,7 +163,14 @@ func (l *life) round() error {
 
 // start starts a writer of some kind.
 func (l *life) start() (worker, error) {
-	switch l.rng.IntN(3) {
+	kinds := 3
+	if _, err := os.Stat(l.m.log()); err == nil && l.m.file != "" && l.t.script != "" {
+		kinds = 4 // mrlog alone begins logs
+	}
+	switch l.rng.IntN(kinds) {
+	case 3:
+		l.t.tally.add("crash: writers of other make", 1)
+		return l.m.startShells(l.t.script, l.bin(), l.names.next("shell"), 1+l.rng.IntN(5), l.rng.IntN(2) == 0, false), nil
 	case 0:
 		return l.m.startStream(l.bin(), l.names.next("stream"), 1+l.rng.IntN(200), l.rng)
 	case 1:

@@ -34,6 +34,7 @@ func (m *machine) tree() error {
 	m.close = func() { _ = f.Close() }
 	m.reg = "rtmr2"
 	m.device = "tdx:" + f.Tree() + "," + f.Report()
+	m.file = filepath.Join(f.Tree(), m.reg+":sha384")
 	m.values = func() (witness.Values, error) {
 		// Not by a read of the file: the kernel's cache may be behind.
 		return witness.Values{"sha384": f.Live(m.reg)}, nil

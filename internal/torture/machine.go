@@ -30,6 +30,7 @@ type machine struct {
 	device string // what --device is given
 	reg    string
 	kind   kind
+	file   string // of the register, where a write extends it; "" elsewhere
 
 	// values reads the register, with code of the witness.
 	values func() (witness.Values, error)

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ type builds [2]string
 func build(ctx context.Context, dir string) (builds, error) {
 	var out builds
 	for i := range out {
-		out[i] = fmt.Sprintf("%s/mrlog%d", dir, i)
+		out[i] = filepath.Join(dir, string(rune('a'+i)), "mrlog")
 		flags := []string{"-s -w -X main.version=torture-a", "-X main.version=torture-b"}[i]
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", out[i], "mrlog.dev/cmd/mrlog")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -49,6 +49,7 @@ func (t *tally) print(w io.Writer) {
 // torture is a run of everything.
 type torture struct {
 	bins    builds
+	script  string // of the specification; "" if it cannot be run
 	seed    uint64
 	workers int
 	folders []string // where machines live; the first for what is long

@@ -45,6 +45,9 @@ func start(ctx context.Context, args []string) error {
 			return err
 		}
 	}
+	if t.script, err = measureScript("."); err != nil {
+		return fmt.Errorf("%w (torture runs in the module's root)", err)
+	}
 	which := kinds
 	if devices != "" {
 		which = nil

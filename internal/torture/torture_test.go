@@ -7,14 +7,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"mrlog.dev/internal/torture/witness"
+	"mrlog.dev/internal/tsmfs"
 )
 
 // TestMain makes the test binary a library writer when the crash loop starts it
@@ -73,6 +78,86 @@ func TestAbuse(t *testing.T) {
 	r.verdict(t)
 }
 
+// TestOtherWriters runs the example of the specification, to the letter, beside
+// mrlog on one log, hundreds of events each, and kills of both what it can.
+func TestOtherWriters(t *testing.T) {
+	t.Parallel()
+	r := newTorture(t)
+	for _, tool := range []string{"bash", "flock", "stat", "sync", "sha384sum", "xxd", "dd"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			lacks(t, "xxd", err)
+		}
+	}
+	m, err := newMachine(tree, r.scratch())
+	if errors.Is(err, errNoDevice) {
+		lacks(t, tsmfs.Require, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.remove()
+	l := newLedger()
+	if err := m.must(l, r.bins[0], event{"first", "event"}); err != nil {
+		t.Fatal(err)
+	}
+	const each = 250
+	rng := rand.New(rand.NewPCG(r.seed, 0))
+	a := m.startShells(r.script, r.bins[0], "a", each, false, true)
+	b := m.startShells(r.script, r.bins[0], "b", each, true, true)
+	ends := make(chan struct{})
+	go func() {
+		defer close(ends)
+		for n := 0; ; n++ {
+			s, err := m.startStream(r.bins[1], fmt.Sprint("stream", n), each, rng)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			// The streams are killed at random, and so are the shells.
+			select {
+			case <-time.After(time.Duration(rng.IntN(100)) * time.Millisecond):
+			case <-a.done:
+			}
+			for i, w := range []worker{s, a, b} {
+				if i == 0 || rng.IntN(3) == 0 {
+					w.kill()
+				}
+			}
+			if err := s.wait(l); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-a.done:
+				return
+			default:
+			}
+		}
+	}()
+	<-ends
+	for _, w := range []worker{a, b} {
+		if err := w.wait(l); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := m.must(l, r.bins[0], event{"last", "event"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.check(m); err != nil {
+		t.Error(err)
+	}
+	recorded := 0
+	for _, e := range append(a.events, b.events...) {
+		if e.Outcome == witness.Recorded {
+			recorded++
+		}
+	}
+	t.Logf("%d of %d events of the example recorded, %d in all", recorded, 2*each, l.count(witness.Recorded))
+	if recorded < each {
+		t.Error("too few")
+	}
+}
+
 // tested is what the tests of this package share: it takes seconds to build.
 var tested = sync.OnceValues(func() (builds, error) {
 	dir, err := os.MkdirTemp("", "torture-build-")
@@ -95,6 +180,9 @@ func newTorture(t *testing.T) *torture {
 	if dir, err := os.MkdirTemp("/dev/shm", "torture-"); err == nil {
 		t.Cleanup(func() { os.RemoveAll(dir) })
 		r.folders = append(r.folders, dir)
+	}
+	if r.script, err = measureScript("../.."); err != nil {
+		t.Fatal(err)
 	}
 	t.Logf("seed %d", r.seed)
 	return r
