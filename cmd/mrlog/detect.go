@@ -153,5 +153,21 @@ func (e *env) openTPM(ctx context.Context, path string) (*tpm.Device, error) {
 			return nil, withFindings(errors.New("no TPM was found"), findingsOf(kindTPM, tpm.Detect(e.root)))
 		}
 	}
-	return tpm.Open(ctx, path)
+	// What is behind a socket may never answer. Nothing is at stake yet, so
+	// that an interrupt need not wait for it.
+	type opened struct {
+		d   *tpm.Device
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		d, err := tpm.Open(ctx, path)
+		done <- opened{d, err}
+	}()
+	select {
+	case o := <-done:
+		return o.d, o.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }

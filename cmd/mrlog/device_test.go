@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"mrlog.dev/internal/swtpm"
 	"mrlog.dev/internal/tsmfs"
@@ -434,6 +436,40 @@ func TestTPMLimits(t *testing.T) {
 	}
 	if out, _ := b.run(0, "status"); !strings.Contains(out, "\nwarning: the bank sha384 is active, but the firmware extended nothing into it: ") {
 		t.Error(out)
+	}
+}
+
+// A TPM that never answers does not outlast an interrupt.
+func TestMuteTPM(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "mute")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	cmd := exec.Command("mrlog", "status", "--device", "tpm:"+socket, "--state", t.TempDir())
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Read(make([]byte, 10)); err != nil { // a command has come
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitFailed || out.String() != "mrlog: error: interrupted\n" {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
 	}
 }
 

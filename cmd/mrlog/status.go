@@ -105,6 +105,9 @@ func runStatus(ctx context.Context, e *env, g *globals) error {
 		return err
 	}
 	d, findings, failed := g.openDevice(ctx, e, false)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	state, err := filepath.Abs(g.stateFolder(e))
 	if err != nil {
 		return err
