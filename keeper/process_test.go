@@ -10,22 +10,35 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"mrlog.dev"
 	"mrlog.dev/device/soft"
 )
 
-// TestMain makes the test binary a writer when a test starts it as one.
+// TestMain makes the test binary a writer, or one that holds a lock, when a test
+// starts it as one.
 func TestMain(m *testing.M) {
+	if path := os.Getenv("MRLOG_TEST_HOLD"); path != "" {
+		if err := hold(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if state := os.Getenv("MRLOG_TEST_STATE"); state != "" {
-		if err := writer(state, os.Getenv("MRLOG_TEST_NAME"), os.Getenv("MRLOG_TEST_EVENTS")); err != nil {
+		if err := writer(state, os.Getenv("MRLOG_TEST_NAME"), os.Getenv("MRLOG_TEST_EVENTS"), os.Getenv("MRLOG_TEST_REGISTERS")); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -34,9 +47,50 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writer appends events, one after the other, and prints each when it is
-// acknowledged.
-func writer(state, name, events string) error {
+// hold locks a file until standard input ends.
+func hold(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// holdLock starts a process that holds the lock of a file for as long as the
+// test lasts, and returns its id.
+func holdLock(t *testing.T, path string) (pid int) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "MRLOG_TEST_HOLD="+path, "GORACE=atexit_sleep_ms=0")
+	stdin, err := cmd.StdinPipe()
+	must(t, err)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	t.Cleanup(func() { stdin.Close(); cmd.Wait() })
+	if s := bufio.NewScanner(out); !s.Scan() || s.Text() != "ready" {
+		t.Fatal("the lock was not had")
+	}
+	return cmd.Process.Pid
+}
+
+// writer appends events, one after the other, each to every register, and
+// prints each when it is acknowledged.
+func writer(state, name, events, registers string) error {
+	var regs []mrlog.Register
+	for _, name := range strings.Fields(registers) {
+		reg, err := mrlog.ParseRegister(name)
+		if err != nil {
+			return err
+		}
+		regs = append(regs, reg)
+	}
 	n, err := strconv.Atoi(events)
 	if err != nil {
 		return err
@@ -53,8 +107,10 @@ func writer(state, name, events string) error {
 	fmt.Println("ready")
 	for i := range n {
 		content := fmt.Sprintf("%s.%d", name, i)
-		if _, err := k.Append(context.Background(), rtmr2, []Event{ev(content)}); err != nil {
-			return err
+		for _, reg := range regs {
+			if _, err := k.Append(context.Background(), reg, []Event{ev(content)}); err != nil {
+				return err
+			}
 		}
 		fmt.Println(content)
 	}
@@ -69,10 +125,14 @@ type process struct {
 	acked  []string
 }
 
-func start(t *testing.T, state, name string, events int) *process {
+func start(t *testing.T, state, name string, events int, registers ...mrlog.Register) *process {
 	t.Helper()
+	if registers == nil {
+		registers = []mrlog.Register{rtmr2}
+	}
 	p := &process{cmd: exec.Command(os.Args[0])}
 	p.cmd.Env = append(os.Environ(), "MRLOG_TEST_STATE="+state, "MRLOG_TEST_NAME="+name, "MRLOG_TEST_EVENTS="+strconv.Itoa(events),
+		"MRLOG_TEST_REGISTERS="+strings.Trim(fmt.Sprint(registers), "[]"),
 		"GORACE=atexit_sleep_ms=0") // else the race detector lets every writer sleep for a second
 	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
@@ -109,13 +169,15 @@ func newSoftRig(t *testing.T, state string) *softRig {
 	return &softRig{t, state, d}
 }
 
-func (r *softRig) check() parsed {
+func (r *softRig) check() parsed { r.t.Helper(); return r.checkRegister(rtmr2) }
+
+func (r *softRig) checkRegister(reg mrlog.Register) parsed {
 	r.t.Helper()
-	data, err := os.ReadFile(filepath.Join(r.state, "rtmr2", "log"))
+	data, err := os.ReadFile(filepath.Join(r.state, reg.String(), "log"))
 	must(r.t, err)
 	p, err := parse(data)
 	must(r.t, err)
-	v, err := r.d.Read(context.Background(), rtmr2)
+	v, err := r.d.Read(context.Background(), reg)
 	must(r.t, err)
 	if !bytes.Equal(p.values["sha384"], v.Values[0].Sum) {
 		r.t.Fatalf("the log gives %x, the register holds %s", p.values["sha384"], v.Values[0])
