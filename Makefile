@@ -19,7 +19,7 @@ BENCH    ?= .
 TORTURE_TIME ?= 10m
 
 # TOOLS are what scripts/need looks for before the tests.
-TOOLS := gofumpt staticcheck race strace jq fuse swtpm corpus
+TOOLS := gofumpt staticcheck race strace jq fuse swtpm xxd corpus
 
 # VERSION is empty outside a git checkout; the program then names itself.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -75,7 +75,7 @@ perf: build ## speed and memory of the whole program, on a million records
 
 .PHONY: torture
 torture: ## break the built program in every way; TORTURE_TIME=10m, TORTUREFLAGS="-seed N -only crash"
-	@./scripts/need strace || exit 1
+	@./scripts/need strace fuse swtpm xxd || exit 1
 	$(GO) run ./internal/torture -time '$(TORTURE_TIME)' $(TORTUREFLAGS)
 
 .PHONY: cover

@@ -113,6 +113,8 @@ func (m *machine) tpm() error {
 		return nil
 	}
 	m.calm = func() error { t.Heal(); return nil }
+	m.die = func() { t.Inject(swtpm.PCRExtend, 1, swtpm.Die) }
+	m.revive = t.Restart
 	return nil
 }
 

@@ -43,6 +43,10 @@ type machine struct {
 	disturb func(rng *rand.Rand) error
 	calm    func() error
 	failing bool // it is disturbed
+	// die ends the device in the middle of the next extend, revive starts it
+	// again; nil likewise.
+	die    func()
+	revive func() error
 	// close ends what the device needs.
 	close func()
 }

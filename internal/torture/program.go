@@ -47,6 +47,16 @@ func build(ctx context.Context, dir string) (builds, error) {
 	return out, nil
 }
 
+// given takes one program for both builds, under the name that scripts call.
+func given(bin, dir string) (builds, error) {
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return builds{}, err
+	}
+	name := filepath.Join(dir, "mrlog")
+	return builds{name, name}, os.Symlink(bin, name)
+}
+
 // answer is how a run of mrlog ended.
 type answer struct {
 	code   int // -1 if it was killed

@@ -46,6 +46,27 @@ var scenes = []struct {
 	{"reset under a running writer", false, func(s *scene) error {
 		return s.under(s.reset, "the register was reset during this boot", "the register was reset during this boot")
 	}},
+	{"device that dies in the middle of an extend", false, func(s *scene) error {
+		if s.die == nil {
+			return nil
+		}
+		s.die()
+		e := event{"cut", "short"}
+		a, err := s.extend(s.bins[0], e)
+		if err != nil {
+			return err
+		}
+		if a.code != 1 || !strings.Contains(a.stderr, "outcome unknown") {
+			return fmt.Errorf("want unknown: %v", a)
+		}
+		if st, err := run("", s.bins[0], s.args("status")...); err != nil || st.code != 1 {
+			return fmt.Errorf("status without a device: %v, %w", st, err)
+		}
+		if err := s.revive(); err != nil {
+			return err
+		}
+		return s.diverged("the register was reset during this boot")
+	}},
 	{"log truncated under a running writer", true, func(s *scene) error {
 		return s.under(func() error {
 			data, err := os.ReadFile(s.log())

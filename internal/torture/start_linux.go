@@ -22,28 +22,32 @@ func start(ctx context.Context, args []string) error {
 		return writer(args[1:])
 	}
 	t := &torture{workers: runtime.NumCPU(), log: os.Stderr}
-	var only, devices string
+	var only, devices, bin string
+	var every int
 	var length time.Duration
 	f := flag.NewFlagSet("torture", flag.ExitOnError)
 	f.DurationVar(&length, "time", 10*time.Minute, "how long the crash loop lasts")
 	f.Uint64Var(&t.seed, "seed", rand.Uint64()>>32, "what decides what happens")
 	f.StringVar(&devices, "device", "", "`DEVICES` to use, separated by commas (default: all that work here)")
 	f.StringVar(&only, "only", "steps,abuse,crash", "`PARTS` to run")
-	f.StringVar(&t.bins[0], "bin", "", "`PATH` of the mrlog to break (default: two builds of this tree)")
+	f.IntVar(&every, "every", 1, "of the faults of steps, only each `N`th")
+	f.StringVar(&bin, "bin", "", "`PATH` of the mrlog to break (default: two builds of this tree)")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	t.bins[1] = t.bins[0]
 	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
 	t.show = err == nil
 	dir, err := t.folder()
 	if err != nil {
 		return err
 	}
-	if t.bins[0] == "" {
-		if t.bins, err = build(ctx, dir); err != nil {
-			return err
-		}
+	if bin == "" {
+		t.bins, err = build(ctx, dir)
+	} else {
+		t.bins, err = given(bin, dir)
+	}
+	if err != nil {
+		return err
 	}
 	if t.script, err = measureScript("."); err != nil {
 		return fmt.Errorf("%w (torture runs in the module's root)", err)
@@ -67,7 +71,7 @@ func start(ctx context.Context, args []string) error {
 			switch part {
 			case "steps":
 				if err = tracer(dir); err == nil {
-					err = t.steps(ctx, k, 1)
+					err = t.steps(ctx, k, every)
 				}
 			case "crash":
 				err = t.crash(ctx, k, length/time.Duration(len(which)))
