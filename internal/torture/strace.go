@@ -24,6 +24,7 @@ type call struct {
 	nth      int    // of its name on its thread, from 1
 	text     string // as the tracer shows it, at entry
 	injected bool
+	stray    bool // it does not matter, and was injected all the same
 }
 
 // strace runs the program under the tracer, with a fault if there is one, and
@@ -67,8 +68,13 @@ func parseCalls(text string, matters func(string) bool) []call {
 				out = append(out, call{name: name, nth: counts[thread+name], text: name + "(" + rest})
 			}
 		}
-		if i, ok := at[thread]; ok && i >= 0 && strings.HasSuffix(rest, "(INJECTED)") {
+		if !strings.HasSuffix(rest, "(INJECTED)") {
+			continue
+		}
+		if i, ok := at[thread]; ok && i >= 0 {
 			out[i].injected = true
+		} else { // the same number of the same name, on another thread
+			out = append(out, call{name: name, text: rest, injected: true, stray: true})
 		}
 	}
 	return out
