@@ -54,12 +54,12 @@ type shells struct {
 }
 
 // startShells runs the example for n events, or until it is killed if that is
-// to be the end of it; else with the next event after each kill.
+// to be the end of it; else until n were recorded, whatever is killed.
 func (m *machine) startShells(script, bin, caller string, n int, group, goOn bool) *shells {
 	s := &shells{caller: caller, group: group, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		for i := range n {
+		for i, recorded := 0, 0; i < n || goOn && recorded < n; i++ {
 			e := event{caller, strconv.Itoa(i)}
 			var said strings.Builder
 			cmd := exec.Command("bash", "-c", script, "measure", m.log(), m.file, e.line())
@@ -83,6 +83,7 @@ func (m *machine) startShells(script, bin, caller string, n int, group, goOn boo
 			w := witness.Event{Line: e.line()}
 			if code == 0 {
 				w.Outcome = witness.Recorded
+				recorded++
 			}
 			s.events = append(s.events, w)
 			switch {
