@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mrlog.dev"
 )
@@ -111,6 +112,43 @@ func copyAll(reg *Register) error {
 		}
 	}
 	return nil
+}
+
+// What a collector remembers of a log does not outlive it.
+func TestCollectorForgets(t *testing.T) {
+	b := newBook("boot-1", zero(rtmr2), "a b", "c d")
+	for name, text := range map[string]string{
+		"altered":   strings.Replace(b.text, "a b", "a c", 1),
+		"shortened": b.text[:b.ends[2]],
+		"replaced":  strings.Replace(b.text, "a b", "a c", 1) + "more\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.c = &Collector{}
+			r.write(rtmr2, "log", b.text)
+			r.d.set(rtmr2, b.end())
+			wantState(t, r.snapshot(rtmr2), Consistent, "")
+			if name == "replaced" {
+				must(t, os.Rename(r.path(rtmr2, "log"), r.path(rtmr2, "moved")))
+			}
+			r.write(rtmr2, "log", text)
+			later := time.Now().Add(time.Second) // the clock of files may not have moved on
+			must(t, os.Chtimes(r.path(rtmr2, "log"), later, later))
+			wantState(t, r.snapshot(rtmr2), Inconsistent, "no prefix gives")
+			r.write(rtmr2, "log", b.text)
+			wantState(t, r.snapshot(rtmr2), Consistent, "")
+		})
+	}
+	// That a log does not lead to another, neither.
+	r := newRig(t)
+	r.c = &Collector{}
+	two := newBook("boot-1", b.end(), "e f")
+	r.write(rtmr2, "log.1", b.text[:b.ends[2]])
+	r.write(rtmr2, "log", two.text)
+	r.d.set(rtmr2, two.end())
+	wantLogs(t, r.snapshot(rtmr2), "log:2")
+	r.write(rtmr2, "log.1", b.text)
+	wantLogs(t, r.snapshot(rtmr2), "log.1:3", "log:2")
 }
 
 // A collector reads what is new, and no more.

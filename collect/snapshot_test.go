@@ -20,6 +20,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/device"
+	"mrlog.dev/device/soft"
 )
 
 // wantLogs checks names and records of a register's logs.
@@ -469,6 +470,72 @@ func TestOptions(t *testing.T) {
 	defer s.Close()
 	if len(names()) != 2 || s.Taken != now || s.Boot != "boot-1" || s.Device != r.d.Info() {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Nobody's lock is waited for, not that of the state folder either.
+func TestNoLock(t *testing.T) {
+	state := filepath.Join(scratch(t), "state")
+	must(t, os.Mkdir(state, 0o700))
+	k, err := openKeeper(state, "boot-1")
+	must(t, err)
+	defer k.Close()
+	_, err = k.Append(context.Background(), rtmr2, events([]string{"a"}))
+	must(t, err)
+	for _, path := range []string{state, filepath.Join(state, "rtmr2", "log"), filepath.Join(state, "soft", "rtmr2")} {
+		f, err := os.Open(path)
+		must(t, err)
+		defer f.Close()
+		must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	}
+	d, err := soft.Open(filepath.Join(state, "soft"), soft.TDX)
+	must(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s, err := Snapshot(ctx, Options{State: state, Device: d})
+	must(t, err)
+	defer s.Close()
+	if got := &s.Registers[2]; !s.Consistent || got.Name != rtmr2 || got.Logs[0].Records != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// countdown is a context that is cancelled after it was asked so often.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left == 0 {
+		return context.Canceled
+	}
+	c.left--
+	return nil
+}
+
+// Wherever a snapshot is interrupted, it says so, and not that a log is wrong.
+func TestInterrupted(t *testing.T) {
+	r := newRig(t)
+	one := newBook("boot-1", zero(rtmr2), "a b", "c d")
+	r.write(rtmr2, "log.1", one.text)
+	r.write(rtmr2, "log", newBook("boot-1", one.end(), "e f").text)
+	other := newBook("boot-1", zero(rtmr1), "e f")
+	r.write(rtmr1, "log", other.text)
+	r.d.set(rtmr1, other.end())
+	r.d.set(rtmr2, one.end())
+	for n := 0; ; n++ {
+		s, err := Snapshot(&countdown{context.Background(), n}, r.options())
+		if err == nil {
+			must(t, s.Close())
+			if !s.Consistent || n < 5 {
+				t.Errorf("not asked for the last time, after %d: %+v", n, s)
+			}
+			break
+		}
+		if err != context.Canceled {
+			t.Fatalf("after %d times: %v", n, err)
+		}
 	}
 }
 

@@ -185,6 +185,17 @@ func TestWriteTar(t *testing.T) {
 	}
 }
 
+// What appears under the name meanwhile is not replaced.
+func TestRename(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	must(t, os.Mkdir(from, 0o700))
+	must(t, os.Mkdir(to, 0o700))
+	if err := rename(from, to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What cannot be completed leaves nothing.
 func TestWriteFails(t *testing.T) {
 	r, s, _ := written(t)

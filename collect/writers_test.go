@@ -71,6 +71,14 @@ func event(content string) keeper.Event {
 	return keeper.Event{Event: nelr.Event{Domain: "test.example", Operation: "op", Content: content}}
 }
 
+func events(contents []string) []keeper.Event {
+	var out []keeper.Event
+	for _, c := range contents {
+		out = append(out, event(c))
+	}
+	return out
+}
+
 func line(e keeper.Event) string { return "test.example op " + e.Content }
 
 func openKeeper(state, boot string) (*keeper.Keeper, error) {
