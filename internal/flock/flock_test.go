@@ -58,10 +58,12 @@ func TestLock(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 
-	time.AfterFunc(10*time.Millisecond, func() { Unlock(int(a.Fd())) })
+	freed := make(chan bool)
+	time.AfterFunc(10*time.Millisecond, func() { Unlock(int(a.Fd())); close(freed) })
 	if err := lock(b, time.Hour); err != nil {
 		t.Error("freed while waited for:", err)
 	}
+	<-freed
 	b.Close()
 	if err := lock(a, time.Hour); err != nil {
 		t.Error("freed by close:", err)
