@@ -31,5 +31,11 @@
 // extended; the next operation finds out, and completes what is there. Any
 // other error: it is not in the log and was not extended; with [ErrRefused]
 // the disk or the device said no, with [ErrDiverged] log and register do not
-// belong together and nothing is appended until somebody has looked.
+// belong together and nothing is appended until somebody has looked, and has
+// begun a new log ([Keeper.NewLog]).
+//
+// A register that cannot be read has no value to compare with. Its log says
+// alone how far it was extended, but for one record at most, whose writer died
+// while it extended it: then nothing is appended ([ErrUndecided]) until somebody
+// has said what happened ([Keeper.Settle]).
 package keeper
