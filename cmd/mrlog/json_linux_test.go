@@ -3,6 +3,8 @@
 
 package main
 
+import "mrlog.dev/collect"
+
 // recordingOutputs are what the verbs print that work on Linux only.
 func recordingOutputs() []any {
 	return []any{
@@ -15,6 +17,11 @@ func recordingOutputs() []any {
 		statusDevice{},
 		statusRegister{},
 		statusBank{},
+		collect.Manifest{},
+		collect.ManifestDevice{},
+		collect.ManifestRegister{},
+		collect.ManifestLog{},
+		collect.ManifestBank{},
 		statusWarning{},
 	}
 }

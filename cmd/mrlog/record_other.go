@@ -21,6 +21,10 @@ func newStatus(*env, *globals) *cobra.Command {
 	return elsewhere("status", "show device, registers and logs, and whether they agree")
 }
 
+func newSnapshot(*env, *globals) *cobra.Command {
+	return elsewhere("snapshot", "copy register values and the logs that lead to them")
+}
+
 func newRecover(*env, *globals) *cobra.Command {
 	return elsewhere("recover", "complete or take back what a crash has interrupted")
 }

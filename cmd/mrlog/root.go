@@ -87,7 +87,7 @@ step, and shows later that they agree.`,
 
 	root.AddCommand(
 		newExtend(e, &g), newShow(e), newConvert(e), newReplay(e), newVerify(e),
-		newStatus(e, &g), newRecover(e, &g), newLog(e, &g), newVersion(e), newCompletion(e),
+		newStatus(e, &g), newSnapshot(e, &g), newRecover(e, &g), newLog(e, &g), newVersion(e), newCompletion(e),
 	)
 	namesArguments(root)
 	return root
