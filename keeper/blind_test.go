@@ -537,3 +537,52 @@ func TestBlindConcurrently(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 }
+
+// TestBlindTakenBack: a record is taken back, and the keeper dies in the middle
+// of that. Doubt, if any is left, is about that record: never about the one
+// before, which was acknowledged.
+func TestBlindTakenBack(t *testing.T) {
+	ran, doubts := 0, 0
+	for first := range 9 { // free, write, size, sync all, mark true, sync all, write, size, sync all
+		for later := first + 1; later < first+9; later++ {
+			for _, what := range []fate{dieBefore, dieAfter, failBefore, failAfter} {
+				ran++
+				r := blinded(newRig(t))
+				r.append(r.open(nil), "a")
+				f := &faults{at: func(n int, _ string) fate {
+					switch {
+					case n == first:
+						return failBefore
+					case n == later:
+						return what
+					}
+					return pass
+				}}
+				k := r.open(f)
+				_, err := k.Append(context.Background(), r.reg, []Event{ev("b")})
+				if err == nil {
+					t.Fatalf("fault at %d: no error", first)
+				}
+				k.Close()
+				k = r.open(nil)
+				_, rerr := k.Recover(context.Background(), r.reg)
+				if u, ok := errors.AsType[*UndecidedError](rerr); ok {
+					doubts++
+					if string(u.Line) != line("b") {
+						t.Fatalf("faults at %d and %d (%s) of %q: doubt about %q, which was acknowledged", first, later, what, f.steps, u.Line)
+					}
+					r.settle(k)
+				} else if rerr != nil {
+					t.Fatal(rerr)
+				}
+				r.append(k, "c")
+				events := r.check().events
+				there := slices.Contains(events, line("b"))
+				if there && errors.Is(err, ErrRefused) && !f.isDead() || events[0] != line("a") {
+					t.Fatalf("faults at %d and %d (%s) of %q: %v, and the log has %q", first, later, what, f.steps, err, events)
+				}
+			}
+		}
+	}
+	t.Logf("%d pairs of faults, %d left doubt", ran, doubts)
+}
