@@ -126,7 +126,10 @@ func (c call) faults() []string {
 		}
 		return errno("EIO", "EACCES", "EMFILE", "EINTR")
 	case "write", "pwrite64":
-		// A write that claims one byte and did none, and one that claims all.
+		if strings.Contains(c.text, "<socket:[") {
+			return errno("EIO", "EPIPE", "EINTR")
+		}
+		// A write that is short, and did not even do that.
 		return append(errno("EIO", "ENOSPC", "EDQUOT", "EINTR"), "retval=1", "retval=0")
 	case "read", "pread64":
 		return errno("EIO", "EINTR")
