@@ -127,6 +127,11 @@ type Header struct {
 	Derived bool
 
 	Algs []AlgSize // banks that the log declares; nil where it declares none
+
+	// Padding counts the bytes after the end of the log, in formats that have
+	// one before the end of the file. It does not travel to another log, and
+	// is complete once Read has returned io.EOF.
+	Padding int64
 }
 
 // Reader decodes a log. Read fills b with the next records, at least one, or

@@ -29,6 +29,10 @@ const (
 // 1.1, information model).
 const MaxIndex = 0x00FFFFFF
 
+// NoIndex is the index of a record that is of no register. Firmware gives it to
+// some EV_NO_ACTION events; no other record may have it.
+const NoIndex = 0xFFFFFFFF
+
 // String returns the lower-case name, "rtmr" say, or "" for NoSpace.
 func (s Space) String() string {
 	switch s {

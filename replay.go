@@ -22,7 +22,9 @@ type Bank struct {
 	Value    []byte
 	Records  uint64 // extended into it
 
-	// Start is the value that the replay began with.
+	// Start is the value that the replay began with: the reset value, the
+	// one that Replay.Start or an INIT record gave, or in PCR 0 the one of
+	// the locality that a StartupLocality or H-CRTM event tells of.
 	Start []byte
 	// Unexplained: Start was stated by an INIT record, and is neither the
 	// register's reset value nor the end of an earlier log in this replay.
@@ -31,11 +33,12 @@ type Bank struct {
 	Unexplained bool
 }
 
-// InitError says why an INIT record was not used as the start of a bank. The
+// InitError says why a record that states the start of a bank was not used as
+// such: an INIT record, or in PCR 0 a StartupLocality or an H-CRTM event. The
 // replay went on without it.
 type InitError struct {
 	Register Register
-	Alg      Alg // 0 when the record is unreadable
+	Alg      Alg // 0 when the record is unreadable, or of all banks
 	Record   Record
 	Reason   string
 	Stated   []byte // start value that the record states, if it could be read
@@ -44,9 +47,15 @@ type InitError struct {
 
 // Error names the record, the bank and the reason.
 func (e *InitError) Error() string {
-	s := fmt.Sprintf("%s: INIT record", e.Register)
+	s := e.Register.String() + ": INIT record"
+	switch {
+	case e.Record.IsStartupLocality():
+		s = e.Register.String() + ": StartupLocality record"
+	case e.Record.Type == TypePCClient:
+		s = e.Register.String() + ": start of the H-CRTM record"
+	}
 	if e.Record.HasNumber {
-		s = fmt.Sprintf("%s: INIT record %d", e.Register, e.Record.Number)
+		s += fmt.Sprintf(" %d", e.Record.Number)
 	}
 	if e.Alg != 0 {
 		s += " (" + e.Alg.String() + ")"
@@ -58,7 +67,7 @@ func (e *InitError) Error() string {
 	return s
 }
 
-// MaxInitErrors bounds the refused INIT records that a replay keeps; it counts
+// MaxInitErrors bounds the refused start values that a replay keeps; it counts
 // all of them.
 const MaxInitErrors = 16
 
@@ -69,6 +78,9 @@ type Replay struct {
 	at        map[Register][]*bank
 	last      Register // and its banks, because records come in runs
 	lastBanks []*bank
+
+	located  bool // the log tells the locality that PCR 0 starts with
+	locality byte
 
 	initErrors []*InitError
 	refused    int
@@ -115,13 +127,19 @@ func (r *Replay) Start(reg Register, alg Alg, value []byte) error {
 // Extend replays records, in order. A digest that does not have its
 // algorithm's size is a *SyntaxError with the record's place; the records
 // before it have been replayed. Digests of unknown algorithms are counted, see
-// Skipped. An INIT record that cannot be used is no error here: see
-// InitErrors.
+// Skipped. A record that states a start value and cannot be used is no error
+// here: see InitErrors.
 func (r *Replay) Extend(records []Record) error {
 	for i := range records {
 		rec := &records[i]
 		if rec.NotExtended {
+			if rec.Register == pcr0 {
+				r.startup(rec)
+			}
 			continue
+		}
+		if rec.Event == EventHCRTM && rec.Register == pcr0 {
+			r.hcrtm(rec)
 		}
 		if rec.IsInit() {
 			if err := r.init(rec); err != nil {
@@ -208,6 +226,67 @@ func (r *Replay) init(rec *Record) error {
 	return nil
 }
 
+// pcr0 is the one register whose start depends on how the TPM was started (TPM
+// 2.0 Library, part 1, section "Initializing PCR").
+var pcr0 = Register{Space: PCR}
+
+// startup lets a StartupLocality event state the start of PCR 0. It was not
+// extended, so that it proves nothing; a false one leads to a false value.
+func (r *Replay) startup(rec *Record) {
+	if !rec.IsStartupLocality() {
+		return
+	}
+	l, ok := rec.StartupLocality()
+	switch {
+	case !ok:
+		r.refuse(&InitError{Register: pcr0, Record: *rec, Reason: "it is not one byte of 0, 3 or 4"})
+	case r.located:
+		r.refuse(&InitError{Register: pcr0, Record: *rec, Reason: fmt.Sprintf("the start is that of locality %d already", r.locality)})
+	case r.extended(pcr0):
+		r.refuse(&InitError{Register: pcr0, Record: *rec, Reason: "the register was extended before"})
+	default:
+		r.locate(l)
+	}
+}
+
+// hcrtm lets an H-CRTM event, which is about to be extended, state the start of
+// PCR 0.
+func (r *Replay) hcrtm(rec *Record) {
+	switch {
+	case rec.Type != TypePCClient || rec.Form != FormRaw:
+	case r.extended(pcr0):
+		r.refuse(&InitError{Register: pcr0, Record: *rec, Reason: "the register was extended before"})
+	case r.located && r.locality != localityHCRTM:
+		r.refuse(&InitError{Register: pcr0, Record: *rec, Reason: fmt.Sprintf("the start is that of locality %d already", r.locality)})
+	default:
+		r.locate(localityHCRTM)
+	}
+}
+
+// extended reports whether a bank of the register has been.
+func (r *Replay) extended(reg Register) bool {
+	return slices.ContainsFunc(r.at[reg], func(b *bank) bool { return b.Records > 0 })
+}
+
+// locate starts the banks of PCR 0 with a locality, those that are there and
+// those to come. What the caller has stated stays.
+func (r *Replay) locate(locality byte) {
+	r.located, r.locality = true, locality
+	for _, b := range r.at[pcr0] {
+		if !b.given {
+			b.Bank.Start = b.localStart(locality)
+			copy(b.state[:], b.Bank.Start)
+		}
+	}
+}
+
+// localStart returns the reset value with the locality as its last byte.
+func (b *bank) localStart(locality byte) []byte {
+	start := b.Register.ResetValue(b.Alg)
+	start[len(start)-1] = locality
+	return start
+}
+
 func (r *Replay) refuse(e *InitError) {
 	r.refused++
 	if len(r.initErrors) < MaxInitErrors {
@@ -238,6 +317,9 @@ func (r *Replay) bank(reg Register, alg Alg) (*bank, error) {
 		return nil, fmt.Errorf("more than %d banks in one log: %w", MaxReplayBanks, ErrLimit)
 	}
 	b := &bank{Bank: Bank{Register: reg, Alg: alg, Start: reg.ResetValue(alg)}, size: alg.Size()}
+	if r.located && reg == pcr0 {
+		b.Bank.Start = b.localStart(r.locality)
+	}
 	copy(b.state[:], b.Bank.Start)
 	if r.at == nil {
 		r.at = make(map[Register][]*bank)
@@ -279,8 +361,8 @@ func (r *Replay) Banks() []Bank {
 // Len returns how many banks were named so far.
 func (r *Replay) Len() int { return len(r.banks) }
 
-// InitErrors returns the INIT records that were not used, the first
-// [MaxInitErrors] of them, and how many there were in all.
+// InitErrors returns the records that state a start value and were not used for
+// it, the first [MaxInitErrors] of them, and how many there were in all.
 func (r *Replay) InitErrors() ([]*InitError, int) { return r.initErrors, r.refused }
 
 // Skipped returns the algorithms that could not be replayed because mrlog does

@@ -312,8 +312,8 @@ func TestWriterEnds(t *testing.T) {
 // TestNames checks that the tables of names are each other's inverse.
 func TestNames(t *testing.T) {
 	for _, ty := range []mrlog.ContentType{4, 5, 7, 8, 9, 204} {
-		name, ok := TypeName(ty)
-		if back, ok2 := TypeByName(name); !ok || !ok2 || back != ty {
+		name, ok := mrlog.TypeName(ty)
+		if back, ok2 := mrlog.TypeByName(name); !ok || !ok2 || back != ty {
 			t.Errorf("content type %d is %q is %d", ty, name, back)
 		}
 	}
@@ -321,13 +321,13 @@ func TestNames(t *testing.T) {
 	for high := range uint32(2) {
 		for low := range uint32(0x100) {
 			event := high<<31 | low
-			name, ok := EventName(event)
+			name, ok := mrlog.EventName(event)
 			if !ok {
 				continue
 			}
 			named++
 			for _, s := range []string{name, strings.ToLower(name)} {
-				if back, ok := EventByName(s); !ok || back != event {
+				if back, ok := mrlog.EventByName(s); !ok || back != event {
 					t.Errorf("event %#x is %q is %#x", event, s, back)
 				}
 			}
@@ -336,11 +336,11 @@ func TestNames(t *testing.T) {
 	if named != 40 {
 		t.Errorf("%d events have names", named)
 	}
-	if n, ok := EventByName("4294967295"); !ok || n != 1<<32-1 {
+	if n, ok := mrlog.EventByName("4294967295"); !ok || n != 1<<32-1 {
 		t.Error("a number by digits is not read")
 	}
 	for _, s := range []string{"", "EV_", "Ev_action", "01", "+1", "-1", "4294967296", "0x1", "1 ", "separator"} {
-		if n, ok := EventByName(s); ok {
+		if n, ok := mrlog.EventByName(s); ok {
 			t.Errorf("event %q is %d", s, n)
 		}
 	}

@@ -172,7 +172,7 @@ func (v *cborRecord) field(cur *cursor, rank int) (int, error) {
 			return 0, fmt.Errorf("content type %d is above %d", h.arg, MaxType)
 		case h.major == cborText && !h.indefinite:
 			name := cur.bytes(h.arg)
-			t, ok := TypeByName(string(name))
+			t, ok := mrlog.TypeByName(string(name))
 			if !ok {
 				return 0, fmt.Errorf("content type %.40q is not known, and CBOR carries types by number", name)
 			}
@@ -383,7 +383,7 @@ func (v *cborRecord) event(pair *cborPair, cur *cursor) bool {
 		if !isText {
 			return false
 		}
-		event, known := EventByName(string(name))
+		event, known := mrlog.EventByName(string(name))
 		if !known {
 			return false
 		}

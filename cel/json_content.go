@@ -69,10 +69,10 @@ func (d *jsonRecord) parsePCClient(raw []byte, b *mrlog.Batch, r *mrlog.Record) 
 				if !ok {
 					return false, false
 				}
-				if r.Event, ok = EventByName(string(text)); !ok {
+				if r.Event, ok = mrlog.EventByName(string(text)); !ok {
 					return false, false
 				}
-				name, _ := EventName(r.Event)
+				name, _ := mrlog.EventName(r.Event)
 				loose = string(v[1:len(v)-1]) != name
 			} else {
 				n, err := jsonUint(v, math.MaxUint32)
@@ -80,7 +80,7 @@ func (d *jsonRecord) parsePCClient(raw []byte, b *mrlog.Batch, r *mrlog.Record) 
 					return false, false
 				}
 				r.Event = uint32(n)
-				_, loose = EventName(r.Event)
+				_, loose = mrlog.EventName(r.Event)
 			}
 			loose = loose || data
 		case jsonEventData:

@@ -295,18 +295,18 @@ func (d *jsonRecord) parseType(raw []byte, b *mrlog.Batch, r *mrlog.Record) (loo
 	if len(raw) == 0 || raw[0] != '"' {
 		n, err := jsonUint(raw, uint64(MaxType))
 		r.Type = mrlog.ContentType(n)
-		_, named := TypeName(r.Type)
+		_, named := mrlog.TypeName(r.Type)
 		return named, err
 	}
 	var ok bool
-	if r.Type, ok = TypeByName(string(raw[1 : len(raw)-1])); ok {
+	if r.Type, ok = mrlog.TypeByName(string(raw[1 : len(raw)-1])); ok {
 		return false, nil
 	}
 	name, loose, ok := d.text(raw, b)
 	if !ok || len(name) == 0 {
 		return false, errors.New("name is empty")
 	}
-	if r.Type, ok = TypeByName(string(name)); ok {
+	if r.Type, ok = mrlog.TypeByName(string(name)); ok {
 		return true, nil
 	}
 	r.Type, r.Name = mrlog.TypeNamed, name

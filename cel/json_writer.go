@@ -75,7 +75,7 @@ func (e *jsonEncoder) append(dst []byte, r *mrlog.Record) ([]byte, string) {
 // appendType appends the value of "content_type".
 func (e *jsonEncoder) appendType(dst []byte, r *mrlog.Record) ([]byte, string) {
 	if r.Type != mrlog.TypeNamed {
-		if name, ok := TypeName(r.Type); ok {
+		if name, ok := mrlog.TypeName(r.Type); ok {
 			dst = append(dst, '"')
 			dst = append(dst, name...)
 			return append(dst, '"'), ""
@@ -85,7 +85,7 @@ func (e *jsonEncoder) appendType(dst []byte, r *mrlog.Record) ([]byte, string) {
 	if len(r.Name) == 0 {
 		return dst, "content type has neither a number nor a name"
 	}
-	if _, ok := TypeByName(string(r.Name)); ok {
+	if _, ok := mrlog.TypeByName(string(r.Name)); ok {
 		return dst, fmt.Sprintf("content type of no number has the name %q, which stands for one", r.Name)
 	}
 	dst, bad := appendJSONString(dst, r.Name)
@@ -109,7 +109,7 @@ func (e *jsonEncoder) appendContent(dst []byte, r *mrlog.Record) ([]byte, string
 		case mrlog.TypeNamed, mrlog.TypeCEL:
 		case mrlog.TypePCClient:
 			dst = append(dst, `{"event_type":`...)
-			if name, ok := EventName(r.Event); ok {
+			if name, ok := mrlog.EventName(r.Event); ok {
 				dst = append(dst, '"')
 				dst = append(dst, name...)
 				dst = append(dst, '"')

@@ -168,14 +168,14 @@ func typeName(rec *mrlog.Record) string {
 	if rec.Type == mrlog.TypeNamed {
 		return strconv.QuoteToASCII(string(rec.Name))
 	}
-	if name, ok := cel.TypeName(rec.Type); ok {
+	if name, ok := mrlog.TypeName(rec.Type); ok {
 		return name
 	}
 	return "type " + strconv.FormatUint(uint64(rec.Type), 10)
 }
 
 func eventName(event uint32) string {
-	if name, ok := cel.EventName(event); ok {
+	if name, ok := mrlog.EventName(event); ok {
 		return name
 	}
 	return fmt.Sprintf("event 0x%08x", event)
