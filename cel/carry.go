@@ -34,8 +34,10 @@ func cannotCarry(r *mrlog.Record) string {
 	switch {
 	case r.Register.Space == mrlog.NoSpace || r.Register.Space > mrlog.NV:
 		return fmt.Sprintf("register %d is in no known space", r.Register.Index)
-	case r.Register.Space != mrlog.NV && r.Register.Index > mrlog.MaxIndex:
+	case r.Register.Space != mrlog.NV && tooLarge(uint64(r.Register.Index)):
 		return fmt.Sprintf("register index %d is above %d", r.Register.Index, mrlog.MaxIndex)
+	case checkIndex(r) != nil:
+		return checkIndex(r).Error()
 	case len(r.Digests) == 0:
 		return "the record has no digest"
 	case len(r.Digests) > mrlog.MaxDigests:

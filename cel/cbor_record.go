@@ -87,6 +87,9 @@ func (c *CBORReader) record(b *mrlog.Batch, p []byte, base int64) (int, error) {
 	default:
 		c.opts.plain(&v.Record, v.index)
 	}
+	if err := checkIndex(&v.Record); err != nil {
+		return 0, err
+	}
 	if v.Type == mrlog.TypeCEL && v.Form == mrlog.FormTLV {
 		v.Content = b.Copy(v.Content)
 	}
@@ -153,14 +156,10 @@ func (v *cborRecord) field(cur *cursor, rank int) (int, error) {
 		}
 		v.Number, v.HasNumber = h.arg, true
 	case fieldPCR, fieldNV:
-		limit := uint64(mrlog.MaxIndex)
-		if rank == fieldNV {
-			limit = math.MaxUint32
-		}
 		switch {
 		case h.major != cborUint:
 			return 0, fmt.Errorf("%s is %s, want a number", keyName(rank), describeItem(h))
-		case h.arg > limit:
+		case rank != fieldNV && tooLarge(h.arg), h.arg > math.MaxUint32:
 			return 0, fmt.Errorf("register index %d is too large", h.arg)
 		}
 		v.index = uint32(h.arg)

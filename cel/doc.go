@@ -96,6 +96,10 @@
 // record, and [Options] overrides. A CC-CEL record of PCR 0 to 3 needs "space":
 // "pcr", and cannot be in TLV.
 //
+// The index 4294967295 ([mrlog.NoIndex]) is above what the specification allows.
+// It is taken and written for records that were not extended, because firmware
+// gives it to EV_NO_ACTION events that are of no register.
+//
 // # TLV dialects
 //
 // The specification leaves the width of integers open. [Minimal] uses the

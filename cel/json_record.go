@@ -32,6 +32,9 @@ const (
 	jsonTemplateData = "template_data"
 )
 
+// noIndexText is mrlog.NoIndex.
+const noIndexText = "4294967295"
+
 // isRecordName reports whether an object with the name is a record.
 func isRecordName(name string) bool {
 	switch name {
@@ -165,7 +168,7 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 	}
 
 	limit := uint64(mrlog.MaxIndex)
-	if isNV {
+	if isNV || string(index) == noIndexText {
 		limit = math.MaxUint32
 	}
 	n, err := jsonUint(index, limit)
@@ -192,6 +195,9 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		r.Notes |= mrlog.NoteNonCanonical
 	}
 	r.NotExtended = notExtended(r)
+	if err := checkIndex(r); err != nil {
+		return indexAt, err
+	}
 	return 0, nil
 }
 

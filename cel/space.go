@@ -54,6 +54,21 @@ func (o Options) plain(r *mrlog.Record, index uint32) {
 	}
 }
 
+// tooLarge reports whether no record can have an index that is not an NV
+// index.
+func tooLarge(index uint64) bool { return index > mrlog.MaxIndex && index != mrlog.NoIndex }
+
+// errNoIndex says that a record that was extended is of no register.
+var errNoIndex = fmt.Errorf("register index %d is too large: it stands for none, and the record was extended", uint32(mrlog.NoIndex))
+
+// checkIndex refuses a record that was extended into no register.
+func checkIndex(r *mrlog.Record) error {
+	if r.Register.Index == mrlog.NoIndex && r.Register.Space != mrlog.NV && !r.NotExtended {
+		return errNoIndex
+	}
+	return nil
+}
+
 // assumed reports whether a record's space is an assumption of ours.
 func assumed(r *mrlog.Record) bool { return r.Notes&mrlog.NoteSpaceAssumed != 0 }
 

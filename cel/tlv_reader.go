@@ -301,7 +301,7 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 	// The values.
 	number := loadInt(p[tlvHead:index])
 	place := loadInt(p[index+tlvHead : digests])
-	if place > mrlog.MaxIndex && (indexType != fieldNV || place > math.MaxUint32) {
+	if place > mrlog.MaxIndex && tooLarge(place) && (indexType != fieldNV || place > math.MaxUint32) {
 		return 0, t.fault(base+int64(index)+tlvHead, fmt.Errorf("register index %d is too large", place))
 	}
 	sums, at, err := t.digests(b, p[digests+tlvHead:content])
@@ -337,6 +337,10 @@ func (t *TLVReader) parse(b *mrlog.Batch, p []byte, base int64) (int, error) {
 		r.Register = mrlog.Register{Space: mrlog.CCMR, Index: uint32(place)}
 	default:
 		t.opts.plain(r, uint32(place))
+	}
+	if err := checkIndex(r); err != nil {
+		b.Records = b.Records[:len(b.Records)-1]
+		return 0, t.fault(base+int64(index)+tlvHead, err)
 	}
 	if t.records == 0 {
 		t.header.Space, t.header.SpaceAssumed = r.Register.Space, assumed(r)
