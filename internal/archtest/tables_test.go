@@ -45,6 +45,8 @@ var layers = []struct {
 	{".", layer{column: base, libs: []string{libSM3 + "/sm3"}, pure: true}},
 	{"nelr", layer{column: base, imports: ".", pure: true}},
 	{"cel", layer{column: base, imports: ".", libs: []string{libJSON}, pure: true}},
+	{"tcg", layer{column: base, imports: ".", pure: true}},
+	{"ima", layer{column: base, imports: ".", pure: true}},
 	{"internal/pipe", layer{column: base, imports: ".", pure: true}},
 	{"internal/term", layer{column: base, libs: []string{libTerm, libSys}}},
 	{"internal/vectors", layer{column: tests}},
@@ -115,6 +117,8 @@ var linked = []struct {
 	{path: ".", only: []string{libSM3}, bad: nil},
 	{path: "nelr", only: []string{libSM3}, bad: nil},
 	{path: "cel", only: []string{libSM3, libJSON}, bad: nil},
+	{path: "tcg", only: []string{libSM3}, bad: nil},
+	{path: "ima", only: []string{libSM3}, bad: nil},
 	{path: "keeper", only: []string{libSM3, libSys}, bad: map[string]string{
 		module + "/convert": "the keeper writes one form; a translator's bug must not reach a register",
 		module + "/verify":  "what verifies shares no code with what records, so that one bug cannot hide the other",

@@ -1,0 +1,156 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package tcg
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"mrlog.dev"
+)
+
+// maxCCMR is the last index of a CC measurement register (UEFI 2.10, section
+// 38.4.1; Hygon CSV has the same).
+const maxCCMR = 4
+
+// begin tells the shape of the log by its first record, and the space of its
+// indexes.
+func (r *Reader) begin() {
+	r.begun = true
+	head := 0
+	if r.opts.Bare {
+		r.header.Dialect = string(AAEL)
+		for _, a := range mrlog.Known() {
+			r.table = append(r.table, mrlog.AlgSize{Alg: a, Size: a.Size()})
+		}
+	} else if head = r.shape(); r.err != nil {
+		return
+	}
+	r.space(head)
+}
+
+// need returns the beginning of the log, so many bytes if it has them.
+func (r *Reader) need(n int) []byte {
+	p := r.src.mem
+	for len(p) < n {
+		var err error
+		if p, err = r.src.ahead(len(p)); err != nil {
+			break // it comes again when what is before it has been given out
+		}
+	}
+	return p
+}
+
+// shape tells the dialect, and returns the size of the header record, if there
+// is one.
+func (r *Reader) shape() int {
+	r.sha1 = true
+	p := r.need(oldSize + len(signature))
+	if len(p) == 0 || len(p) >= flagSize && (run(p[:flagSize], 0xFF) == flagSize || zero(p[:min(len(p), zeroFlag(true))])) {
+		return 0 // no record, and no shape
+	}
+	r.header.Dialect = string(SHA1)
+	r.header.Algs = []mrlog.AlgSize{{Alg: mrlog.SHA1, Size: mrlog.SHA1.Size()}}
+	if len(p) < oldSize+len(signature) || binary.LittleEndian.Uint32(p[4:]) != mrlog.EventNoAction {
+		return 0
+	}
+	signed := string(p[oldSize:oldSize+len(signature)]) == signature
+	if !signed && (!zero(p[placeSize:oldSize-lengthSize]) || !zero(p[oldSize:oldSize+len(signature)])) {
+		return 0
+	}
+	length := binary.LittleEndian.Uint32(p[oldSize-lengthSize:])
+	if length > specFixed+specAlg*mrlog.MaxDigests+1+255 {
+		if signed {
+			r.err = r.fault(oldSize-lengthSize, limitErr("header", uint64(length), specFixed+specAlg*mrlog.MaxDigests+1+255))
+		}
+		return 0
+	}
+	size := oldSize + int(length)
+	if p = r.need(size); len(p) < size {
+		return 0 // the end of the log within its first record is found later
+	}
+	spec, at, err := parseSpecID(p[oldSize:size])
+	switch {
+	case err != nil && signed:
+		r.err = r.fault(int64(oldSize+at), err)
+		return 0
+	case err != nil:
+		return 0
+	case spec.NoSignature:
+		r.header.Dialect = string(CoCo)
+	default:
+		r.header.Dialect = string(Agile)
+	}
+	r.header.Algs, r.table = spec.Algs, slices.Clone(spec.Algs)
+	r.head, r.sha1 = true, false
+	return size
+}
+
+// ccBank reports whether an algorithm is that of the only bank of a platform
+// with CC-MRs: SHA-384 on TDX, SM3 on CSV.
+func ccBank(a mrlog.Alg) bool { return a == mrlog.SHA384 || a == mrlog.SM3 }
+
+// space tells the space of the indexes, which follow so many bytes of header.
+func (r *Reader) space(head int) {
+	switch {
+	case r.opts.Space != mrlog.NoSpace:
+		r.header.Space = r.opts.Space
+	case r.sha1, len(r.table) > 1 && !r.opts.Bare, !r.opts.Bare && !ccBank(r.table[0].Alg):
+		r.header.Space = mrlog.PCR
+	case r.looksCC(head):
+		r.header.Space, r.header.SpaceAssumed = mrlog.CCMR, true
+		r.note = mrlog.NoteSpaceAssumed
+	default:
+		r.header.Space = mrlog.PCR
+	}
+}
+
+// looksCC reports whether the records after the header look like those of a CC
+// log, as far as [MaxLookAhead] shows: indexes up to 4, and one bank. An empty
+// log does.
+func (r *Reader) looksCC(at int) bool {
+	var bank mrlog.Alg
+	p := r.src.mem[:min(len(r.src.mem), MaxLookAhead)]
+	for at < MaxLookAhead {
+		size := countSize
+		if len(p)-at >= countSize {
+			index, event, count := binary.LittleEndian.Uint32(p[at:]), binary.LittleEndian.Uint32(p[at+4:]), binary.LittleEndian.Uint32(p[at+8:])
+			switch {
+			case index == event && (index == 0 || index == mrlog.NoIndex):
+				return true // the end
+			case index > maxCCMR && event != mrlog.EventNoAction:
+				return false
+			case count != 1:
+				return count == 0 || count > uint32(len(r.table)) || !r.opts.Bare // an error, but of several banks
+			}
+			size += algIDSize
+			if len(p)-at >= size {
+				alg := mrlog.Alg(binary.LittleEndian.Uint16(p[at+countSize:]))
+				if bank == 0 {
+					bank = alg
+				}
+				if alg != bank || !ccBank(alg) {
+					return false
+				}
+				size += alg.Size() + lengthSize
+				if len(p)-at >= size {
+					length := binary.LittleEndian.Uint32(p[at+size-lengthSize:])
+					if length > MaxEvent {
+						return true
+					}
+					at += size + int(length)
+					continue
+				}
+			}
+		}
+		if len(p) >= MaxLookAhead {
+			break
+		}
+		var err error
+		if p, err = r.src.ahead(len(p)); err != nil {
+			break
+		}
+	}
+	return true
+}
