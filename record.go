@@ -35,6 +35,7 @@ const (
 	FormTLV              // one or more canonical event log TLVs
 	FormJSON             // one JSON value, as it stood
 	FormCBOR             // one CBOR item, as it stood
+	FormText             // text for people, as it stood, of bytes that it does not give back
 )
 
 // Note marks what a reader saw in a record beyond its values.
@@ -47,10 +48,11 @@ const (
 	NoteNonCanonical Note = 1 << iota
 
 	// NoteViolation: an IMA violation. The logged digest is zero, the one
-	// that was extended is 0xFF.
+	// that was extended, which the record has, is 0xFF.
 	NoteViolation
 
-	// NotePadded: a digest of another algorithm, padded to the bank's size.
+	// NotePadded: a digest is that of another algorithm, padded to the
+	// bank's size.
 	NotePadded
 
 	// NoteSpaceAssumed: the log gives the register by its number only; the
@@ -114,7 +116,7 @@ type AlgSize struct {
 // Header is what a log says of itself before or besides its records. It is
 // complete once the first Read has returned.
 type Header struct {
-	Format  string // "nelr", "cel-json", "cel-seq", "cel-cbor", "cel-tlv"
+	Format  string // "nelr", "cel-json", "cel-seq", "cel-cbor", "cel-tlv", "ima-binary", "ima-ascii"
 	Dialect string // which of the format's spellings was seen; "" where there is one
 
 	// Space that the records' registers are numbered in.
@@ -125,6 +127,11 @@ type Header struct {
 	// Derived: the log holds no digests; the reader computes them from the
 	// contents. That they match says nothing then.
 	Derived bool
+
+	// DerivedBanks are banks that the log holds no digests of; the reader
+	// computes them beside the logged ones, because it was asked to. In a
+	// record they follow what was logged.
+	DerivedBanks []Alg
 
 	Algs []AlgSize // banks that the log declares; nil where it declares none
 

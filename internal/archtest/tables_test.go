@@ -47,6 +47,7 @@ var layers = []struct {
 	{"cel", layer{column: base, imports: ".", libs: []string{libJSON}, pure: true}},
 	{"tcg", layer{column: base, imports: ".", pure: true}},
 	{"ima", layer{column: base, imports: ".", pure: true}},
+	{"ima", layer{column: base, imports: ".", pure: true}},
 	{"internal/pipe", layer{column: base, imports: ".", pure: true}},
 	{"internal/term", layer{column: base, libs: []string{libTerm, libSys}}},
 	{"internal/vectors", layer{column: tests}},
@@ -118,6 +119,7 @@ var linked = []struct {
 	{path: "nelr", only: []string{libSM3}, bad: nil},
 	{path: "cel", only: []string{libSM3, libJSON}, bad: nil},
 	{path: "tcg", only: []string{libSM3}, bad: nil},
+	{path: "ima", only: []string{libSM3}, bad: nil},
 	{path: "ima", only: []string{libSM3}, bad: nil},
 	{path: "keeper", only: []string{libSM3, libSys}, bad: map[string]string{
 		module + "/convert": "the keeper writes one form; a translator's bug must not reach a register",
