@@ -96,6 +96,11 @@
 // record, and [Options] overrides. A CC-CEL record of PCR 0 to 3 needs "space":
 // "pcr", and cannot be in TLV.
 //
+// In JSON, "rtmr" in place of "pcr" names an RTMR: systemd's proposed log of CC
+// registers has it. "mapped_pcr", which may follow there, becomes the first
+// member of the record's content. [SeqWriter] writes both back for records of
+// type systemd that have no number; everything else is written with "space".
+//
 // The index 4294967295 ([mrlog.NoIndex]) is above what the specification allows.
 // It is taken and written for records that were not extended, because firmware
 // gives it to EV_NO_ACTION events that are of no register.

@@ -145,6 +145,9 @@ func (s *jsonStream) record(b *mrlog.Batch) error {
 	}
 	if s.count == 0 {
 		s.head.Space, s.head.SpaceAssumed = r.Register.Space, assumed(r)
+		if s.rec.late && r.Number == 1 && s.head.Dialect == "array" {
+			s.head.Dialect = "pcrlock"
+		}
 	}
 	s.count++
 	s.src.pos += len(v)
@@ -163,7 +166,8 @@ const (
 )
 
 // JSONReader reads a canonical event log in JSON (CEL 1.1, JSON encoding), in
-// one of three dialects: "array", an array of records; "envelope", the object
+// one of four dialects: "array", an array of records; "pcrlock", the same as
+// systemd-pcrlock prints it, its records counted from 1 over the whole log; "envelope", the object
 // {"log":[…],"mr":HEX} that converters of native logs write, its names in any
 // order; "lines", one record after the other, each on a line of its own. It
 // says in [mrlog.Header] which one it saw.
@@ -426,11 +430,15 @@ func (d *JSONReader) text(c byte, what string) (string, error) {
 // form in which systemd keeps its log: each record is the byte 0x1E, a JSON
 // object, and a newline. An empty input is an empty log.
 //
-// Records are read as [JSONReader] reads them. RFC 7464 would have a parser go
-// on after a text that is cut off, and systemd's drops what precedes the first
-// 0x1E; here either is an error, because what it drops was measured.
+// Records are read as [JSONReader] reads them. What precedes the first 0x1E is
+// no record, and left out as systemd does it; [SeqReader.Skipped] tells. RFC
+// 7464 would have a parser go on after a text that is cut off; here that is an
+// error, because what it drops was measured. So is a record with a NUL byte, of
+// which systemd's reader glues the next record to the rest.
 type SeqReader struct {
-	s jsonStream
+	s       jsonStream
+	begun   bool
+	skipped mrlog.Span
 }
 
 // NewSeqReader returns a reader of the log r. The reader holds at most one
@@ -439,6 +447,7 @@ func NewSeqReader(r io.Reader, o Options) *SeqReader {
 	d := new(SeqReader)
 	d.s.init(r, o, formatSeq)
 	d.s.lines = true
+	d.s.rec.seq = true
 	return d
 }
 
@@ -448,21 +457,47 @@ func (d *SeqReader) Header() mrlog.Header { return d.s.head }
 // Read fills b with the next records; see [mrlog.Reader].
 func (d *SeqReader) Read(b *mrlog.Batch) error { return d.s.read(b, d.next) }
 
-func (d *SeqReader) next(b *mrlog.Batch) error {
-	s := &d.s
-	if s.count > 0 {
-		if _, err := s.src.next(); err != nil {
-			return err // the end of the log, or the underlying reader's error
+// Skipped returns the place of what precedes the first record separator, if
+// something does. It is known once the first Read has returned.
+func (d *SeqReader) Skipped() (mrlog.Span, bool) { return d.skipped, d.skipped.Length > 0 }
+
+// begin goes to the first record separator.
+func (d *SeqReader) begin() error {
+	d.begun = true
+	src := &d.s.src
+	for {
+		w := src.window()
+		n := bytes.IndexByte(w, recordSeparator)
+		if n >= 0 {
+			w = w[:n]
 		}
-	} else if s.src.pos == s.src.end {
-		if err := s.src.more(); err != nil {
+		src.line += bytes.Count(w, []byte{'\n'})
+		src.pos += len(w)
+		d.skipped.Length += len(w)
+		if n >= 0 {
+			d.skipped.Line = 1
+			return nil
+		}
+		switch err := src.more(); {
+		case err == io.EOF && d.skipped.Length > 0:
+			return &mrlog.SyntaxError{Format: formatSeq, Line: 1, Record: -1, Err: errors.New("log has no record separator 0x1E")}
+		case err != nil:
 			return err
 		}
 	}
-	if c := s.src.buf[s.src.pos]; c != recordSeparator {
-		if s.count == 0 {
-			return s.outside("log begins with %q, want the record separator 0x1E", c)
+}
+
+func (d *SeqReader) next(b *mrlog.Batch) error {
+	s := &d.s
+	if !d.begun {
+		if err := d.begin(); err != nil {
+			return err // the end of an empty log, say
 		}
+	}
+	if _, err := s.src.next(); err != nil {
+		return err // the end of the log, or the underlying reader's error
+	}
+	if c := s.src.buf[s.src.pos]; c != recordSeparator {
 		return s.outside("%q after a record, want the record separator 0x1E", c)
 	}
 	s.src.pos++
@@ -491,11 +526,15 @@ func (d *SeqReader) next(b *mrlog.Batch) error {
 			s.src.pos++
 		case recordSeparator:
 			return s.fault(s.src.offset(), s.count-1, errors.New("no newline at the record's end: it may be cut off"))
+		case 0:
+			return s.fault(s.src.offset(), s.count-1, errNUL)
 		default:
 			return s.fault(s.src.offset(), s.count-1, fmt.Errorf("%q after the record's object", c))
 		}
 	}
 }
+
+var errNUL = errors.New("record holds a NUL byte")
 
 // explain says of a fault at a record separator or a NUL what it means in a
 // sequence.
@@ -513,7 +552,7 @@ func (d *SeqReader) explain(err error) error {
 	case recordSeparator:
 		e.Err = errors.New("record is cut off: the next record separator comes before its end")
 	case 0:
-		e.Err = errors.New("record holds a NUL byte")
+		e.Err = errNUL
 	}
 	return e
 }

@@ -30,6 +30,10 @@ const (
 	jsonEventData    = "event_data"
 	jsonTemplateName = "template_name"
 	jsonTemplateData = "template_data"
+
+	// In systemd's log of CC registers; see json_rtmr.go.
+	jsonRTMR   = "rtmr"
+	jsonMapped = "mapped_pcr"
 )
 
 // noIndexText is mrlog.NoIndex.
@@ -38,7 +42,7 @@ const noIndexText = "4294967295"
 // isRecordName reports whether an object with the name is a record.
 func isRecordName(name string) bool {
 	switch name {
-	case jsonNumber, jsonPCR, jsonNV, spaceField, jsonDigests, jsonContentType, jsonContent:
+	case jsonNumber, jsonPCR, jsonNV, jsonRTMR, jsonMapped, spaceField, jsonDigests, jsonContentType, jsonContent:
 		return true
 	}
 	return false
@@ -49,6 +53,8 @@ func isRecordName(name string) bool {
 type jsonRecord struct {
 	check   jsonChecker
 	opts    Options
+	seq     bool // the writer of the same form is a SeqWriter
+	late    bool // the last record's number stood after its register
 	digests [mrlog.MaxDigests]mrlog.Digest
 }
 
@@ -90,6 +96,7 @@ func (d *jsonRecord) hex(raw []byte, b *mrlog.Batch) (s []byte, loose, ok bool) 
 // parse reads the object v, which has been validated, into r. On an error it
 // returns the position at fault in v.
 func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, err error) {
+	d.late = false
 	w, ok := walk(v, '{')
 	if !ok {
 		return 0, errors.New("record is not an object")
@@ -97,7 +104,10 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 	var (
 		index, content        []byte
 		indexAt, contentAt    int
+		indexName             string
 		isNV, digests, typed  bool
+		mapped                []byte
+		mappedAt              int
 		space                 mrlog.Space
 		spaceAt, order, place int
 	)
@@ -110,13 +120,19 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		case jsonNumber:
 			place = 1
 			r.HasNumber = true
+			d.late = index != nil
 			r.Number, err = jsonUint(raw, math.MaxUint64)
-		case jsonPCR, jsonNV:
+		case jsonPCR, jsonNV, jsonRTMR:
 			place = 2
 			if index != nil {
-				return at, fmt.Errorf("record has both %q and %q", jsonPCR, jsonNV)
+				return at, fmt.Errorf("record has both %q and %q", indexName, name)
 			}
-			index, indexAt, isNV = raw, valueAt, len(name) == len(jsonNV)
+			index, indexAt, indexName = raw, valueAt, registerName(len(name))
+			isNV = indexName == jsonNV
+		case jsonMapped:
+			place = 3
+			mapped, mappedAt = raw, at
+			_, err = jsonUint(raw, math.MaxUint32)
 		case spaceField:
 			place = 3
 			spaceAt = at
@@ -156,15 +172,17 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 	end := len(v) - 1
 	switch {
 	case index == nil:
-		return end, fmt.Errorf("record has neither %q nor %q", jsonPCR, jsonNV)
+		return end, fmt.Errorf("record has neither %q nor %q nor %q", jsonPCR, jsonNV, jsonRTMR)
 	case !digests:
 		return end, fmt.Errorf("record has no %q", jsonDigests)
 	case !typed:
 		return end, fmt.Errorf("record has no %q", jsonContentType)
 	case content == nil:
 		return end, fmt.Errorf("record has no %q", jsonContent)
-	case isNV && space != mrlog.NoSpace:
-		return spaceAt, fmt.Errorf("record has both %q and %q", jsonNV, spaceField)
+	case indexName != jsonPCR && space != mrlog.NoSpace:
+		return spaceAt, fmt.Errorf("record has both %q and %q", indexName, spaceField)
+	case mapped != nil && indexName != jsonRTMR:
+		return mappedAt, fmt.Errorf("record has %q without %q", jsonMapped, jsonRTMR)
 	}
 
 	limit := uint64(mrlog.MaxIndex)
@@ -177,14 +195,28 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		return indexAt, fmt.Errorf("register index: %w", err)
 	case isNV:
 		r.Register = mrlog.Register{Space: mrlog.NV, Index: uint32(n)}
+	case indexName == jsonRTMR:
+		r.Register = mrlog.Register{Space: mrlog.RTMR, Index: uint32(n)}
+		w.loose = w.loose || !d.seq || !isMeasureCC(r)
 	case space != mrlog.NoSpace:
 		r.Register = mrlog.Register{Space: space, Index: uint32(n)}
-		w.loose = w.loose || plainIndex(r)
+		w.loose = w.loose || plainIndex(r) || d.seq && isMeasureCC(r)
 	default:
 		d.opts.plain(r, uint32(n))
 	}
 
 	loose, err := d.parseContent(content, b, r)
+	if err == nil && indexName == jsonRTMR {
+		if mapped != nil {
+			var ok, l bool
+			if l, ok = addMapped(b, r, mapped); !ok {
+				return mappedAt, fmt.Errorf("%s: the content has no place for it, and it would be lost", jsonMapped)
+			}
+			loose = loose || l
+		} else if _, _, ok := cutMapped(r.Content); ok {
+			loose = true
+		}
+	}
 	if err == nil && len(r.Name)+len(r.Content) > MaxContent {
 		err = fmt.Errorf("%d bytes are above the limit of %d: %w", len(r.Name)+len(r.Content), MaxContent, mrlog.ErrLimit)
 	}

@@ -194,9 +194,9 @@ func TestSeqRefused(t *testing.T) {
 		record        int64
 		line          int
 	}{
-		{"\n" + good, "\n\x1E", "want the record separator", -1, 1},
-		{systemdRecord, "{", "want the record separator", -1, 1},
-		{"x" + good, "x", "want the record separator", -1, 1},
+		{"\n", "\n", "no record separator", -1, 1},
+		{systemdRecord, "{", "no record separator", -1, 1},
+		{"x" + systemdRecord + "\n", "x", "no record separator", -1, 1},
 		{good + "x", "x", "after a record", -1, 2},
 		{good + systemdRecord, "", "after a record", -1, 2},
 		{"\x1E", "", "cut off", 0, 1},

@@ -300,9 +300,13 @@ func TestJSONPCRLock(t *testing.T) {
 	text := `[{"pcr":4,"recnum":1,"digests":[{"hashAlg":"sha256","digest":"df3f619804a92fdb4057192dc43dd748ea778adc52bc498ce80524c014b81119"}],"content_type":"pcclient_std","content":{"event_type":"EV_SEPARATOR","event_data":"00000000"}},` +
 		`{"pcr":5,"recnum":2,"digests":[{"hashAlg":"sha256","digest":"df3f619804a92fdb4057192dc43dd748ea778adc52bc498ce80524c014b81119"}],"content_type":"pcclient_std","content":{"event_type":"2147483871","event_data":""}},` +
 		strings.Replace(systemdRecord, `"pcr":11,`, `"pcr":11,"recnum":3,`, 1) + `]`
-	got, err := readJSON(NewJSONReader(strings.NewReader(text), Options{}))
+	d := NewJSONReader(strings.NewReader(text), Options{})
+	got, err := readJSON(d)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if h := d.Header(); h.Dialect != "pcrlock" {
+		t.Errorf("dialect %q", h.Dialect)
 	}
 	for i, r := range got {
 		if r.Number != uint64(i+1) || !r.HasNumber || r.Register.Space != mrlog.PCR || r.Notes != mrlog.NoteNonCanonical {

@@ -25,6 +25,9 @@ type jsonEncoder struct {
 	number decimal
 	place  jsonPlace
 
+	seq     bool   // a SeqWriter's
+	scratch []byte // a content without what stands elsewhere
+
 	parse jsonRecord // to see how a content kept whole would be read
 	batch mrlog.Batch
 }
@@ -36,6 +39,9 @@ func (e *jsonEncoder) append(dst []byte, r *mrlog.Record) ([]byte, string) {
 		return dst, what
 	}
 	dst = append(dst, e.open...)
+	if e.seq && isMeasureCC(r) {
+		return e.appendMeasureCC(dst, r)
+	}
 	if r.HasNumber {
 		dst = append(dst, `"recnum":`...)
 		dst = e.number.append(dst, r.Number)
@@ -305,7 +311,8 @@ func (w *JSONWriter) Close() error { return w.out.close(w.end) }
 
 // SeqWriter writes a canonical event log as a JSON text sequence (RFC 7464).
 // Records are written as [JSONWriter] writes them, each between the byte 0x1E
-// and a newline, and the same cannot be carried.
+// and a newline, and the same cannot be carried. What systemd logs is written
+// as systemd does, byte for byte: without a number, and with "rtmr" for an RTMR.
 type SeqWriter struct {
 	out output
 	enc jsonEncoder
@@ -315,7 +322,7 @@ type SeqWriter struct {
 // or 64 KiB.
 func NewSeqWriter(w io.Writer) *SeqWriter {
 	const open = string(rune(recordSeparator)) + "{"
-	return &SeqWriter{out: newOutput(w, formatSeq, ""), enc: jsonEncoder{open: open, sep: open, shut: "}\n"}}
+	return &SeqWriter{out: newOutput(w, formatSeq, ""), enc: jsonEncoder{open: open, sep: open, shut: "}\n", seq: true}}
 }
 
 // Write appends records to the log; see [mrlog.Writer].
