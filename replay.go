@@ -74,10 +74,12 @@ const MaxInitErrors = 16
 // Replay computes register values from records, of any number of registers and
 // banks at once. The zero value is ready for use.
 type Replay struct {
-	banks     []*bank
-	at        map[Register][]*bank
-	last      Register // and its banks, because records come in runs
-	lastBanks []*bank
+	banks []*bank
+	room  []bank // allocated, and not in use yet
+	// The first bank of each register: those of real platforms in an array,
+	// others in a map.
+	near [NV][nearIndexes]*bank
+	far  map[Register]*bank
 
 	located  bool // the log tells the locality that PCR 0 starts with
 	locality byte
@@ -90,11 +92,16 @@ type Replay struct {
 // bank keeps its value and the next digest side by side, as the hash function
 // wants them.
 type bank struct {
-	Bank
+	Bank        // but for Value and Start
+	next  *bank // of the same register
 	size  int
 	state [2 * MaxDigestSize]byte
+	start [MaxDigestSize]byte
 	given bool // the caller stated the start value
 }
+
+// nearIndexes is how many registers a space of a real platform has.
+const nearIndexes = 24
 
 func (b *bank) value() []byte { return b.state[:b.size] }
 
@@ -118,8 +125,7 @@ func (r *Replay) Start(reg Register, alg Alg, value []byte) error {
 	if b.Records > 0 {
 		return fmt.Errorf("%s %s: start value after %d records", reg, alg, b.Records)
 	}
-	copy(b.state[:], value)
-	b.Bank.Start = bytes.Clone(value)
+	b.begin(value)
 	b.given = true
 	return nil
 }
@@ -210,8 +216,7 @@ func (r *Replay) init(rec *Record) error {
 		case bytes.Equal(b.value(), stated):
 			// At its reset value, or joined to what was replayed before.
 		case b.Records == 0 && !b.given:
-			copy(b.state[:], stated)
-			b.Bank.Start = stated
+			b.begin(stated)
 			b.Unexplained = !rec.Register.ResetsTo(d.Alg, stated)
 		default:
 			refusal.Reason = "its value is not the register's at this point"
@@ -265,26 +270,34 @@ func (r *Replay) hcrtm(rec *Record) {
 
 // extended reports whether a bank of the register has been.
 func (r *Replay) extended(reg Register) bool {
-	return slices.ContainsFunc(r.at[reg], func(b *bank) bool { return b.Records > 0 })
+	for b := r.first(reg); b != nil; b = b.next {
+		if b.Records > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // locate starts the banks of PCR 0 with a locality, those that are there and
 // those to come. What the caller has stated stays.
 func (r *Replay) locate(locality byte) {
 	r.located, r.locality = true, locality
-	for _, b := range r.at[pcr0] {
+	for b := r.first(pcr0); b != nil; b = b.next {
 		if !b.given {
-			b.Bank.Start = b.localStart(locality)
-			copy(b.state[:], b.Bank.Start)
+			b.locate(locality)
 		}
 	}
 }
 
-// localStart returns the reset value with the locality as its last byte.
-func (b *bank) localStart(locality byte) []byte {
-	start := b.Register.ResetValue(b.Alg)
-	start[len(start)-1] = locality
-	return start
+// begin sets the value that the bank begins with.
+func (b *bank) begin(value []byte) {
+	copy(b.start[:], value)
+	copy(b.state[:], value)
+}
+
+// locate begins with the reset value with the locality as its last byte.
+func (b *bank) locate(locality byte) {
+	b.start[b.size-1], b.state[b.size-1] = locality, locality
 }
 
 func (r *Replay) refuse(e *InitError) {
@@ -295,12 +308,17 @@ func (r *Replay) refuse(e *InitError) {
 	}
 }
 
+// first returns the first bank of a register.
+func (r *Replay) first(reg Register) *bank {
+	if reg.Space < NV && reg.Index < nearIndexes {
+		return r.near[reg.Space][reg.Index]
+	}
+	return r.far[reg]
+}
+
 // find returns the bank if it is there.
 func (r *Replay) find(reg Register, alg Alg) *bank {
-	if reg != r.last || r.lastBanks == nil {
-		r.last, r.lastBanks = reg, r.at[reg]
-	}
-	for _, b := range r.lastBanks {
+	for b := r.first(reg); b != nil; b = b.next {
 		if b.Alg == alg {
 			return b
 		}
@@ -316,17 +334,33 @@ func (r *Replay) bank(reg Register, alg Alg) (*bank, error) {
 	if len(r.banks) == MaxReplayBanks {
 		return nil, fmt.Errorf("more than %d banks in one log: %w", MaxReplayBanks, ErrLimit)
 	}
-	b := &bank{Bank: Bank{Register: reg, Alg: alg, Start: reg.ResetValue(alg)}, size: alg.Size()}
-	if r.located && reg == pcr0 {
-		b.Bank.Start = b.localStart(r.locality)
+	if len(r.room) == 0 {
+		r.room = make([]bank, min(max(4, len(r.banks)), 64))
 	}
-	copy(b.state[:], b.Bank.Start)
-	if r.at == nil {
-		r.at = make(map[Register][]*bank)
+	b := &r.room[0]
+	r.room = r.room[1:]
+	b.Register, b.Alg, b.size = reg, alg, alg.Size()
+	reg.AppendResetValue(b.start[:0], alg)
+	copy(b.state[:], b.start[:])
+	if r.located && reg == pcr0 {
+		b.locate(r.locality)
 	}
 	r.banks = append(r.banks, b)
-	r.at[reg] = append(r.at[reg], b)
-	r.lastBanks = nil
+	if head := r.first(reg); head != nil {
+		for head.next != nil {
+			head = head.next
+		}
+		head.next = b
+		return b, nil
+	}
+	if reg.Space < NV && reg.Index < nearIndexes {
+		r.near[reg.Space][reg.Index] = b
+		return b, nil
+	}
+	if r.far == nil {
+		r.far = make(map[Register]*bank)
+	}
+	r.far[reg] = b
 	return b, nil
 }
 
@@ -346,7 +380,7 @@ func (r *Replay) Banks() []Bank {
 	for _, b := range r.banks {
 		c := b.Bank
 		c.Value = bytes.Clone(b.value())
-		c.Start = bytes.Clone(c.Start)
+		c.Start = bytes.Clone(b.start[:b.size])
 		out = append(out, c)
 	}
 	slices.SortFunc(out, func(a, b Bank) int {
