@@ -5,7 +5,6 @@ package tcg
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"mrlog.dev"
 )
@@ -51,7 +50,7 @@ func (r *Reader) shape() int {
 		return 0 // no record, and no shape
 	}
 	r.header.Dialect = string(SHA1)
-	r.header.Algs = []mrlog.AlgSize{{Alg: mrlog.SHA1, Size: mrlog.SHA1.Size()}}
+	r.header.Algs = append(r.few[:0], mrlog.AlgSize{Alg: mrlog.SHA1, Size: mrlog.SHA1.Size()})
 	if len(p) < oldSize+len(signature) || binary.LittleEndian.Uint32(p[4:]) != mrlog.EventNoAction {
 		return 0
 	}
@@ -70,7 +69,7 @@ func (r *Reader) shape() int {
 	if p = r.need(size); len(p) < size {
 		return 0 // the end of the log within its first record is found later
 	}
-	spec, at, err := parseSpecID(p[oldSize:size])
+	spec, at, err := parseSpecID(p[oldSize:size], r.few[:0])
 	switch {
 	case err != nil && signed:
 		r.err = r.fault(int64(oldSize+at), err)
@@ -82,7 +81,7 @@ func (r *Reader) shape() int {
 	default:
 		r.header.Dialect = string(Agile)
 	}
-	r.header.Algs, r.table = spec.Algs, slices.Clone(spec.Algs)
+	r.header.Algs, r.table = spec.Algs, spec.Algs
 	r.head, r.sha1 = true, false
 	return size
 }
@@ -113,6 +112,9 @@ func (r *Reader) looksCC(at int) bool {
 	var bank mrlog.Alg
 	p := r.src.mem[:min(len(r.src.mem), MaxLookAhead)]
 	for at < MaxLookAhead {
+		if bank != 0 {
+			at = skip(p, at, bank)
+		}
 		size := countSize
 		if len(p)-at >= countSize {
 			index, event, count := binary.LittleEndian.Uint32(p[at:]), binary.LittleEndian.Uint32(p[at+4:]), binary.LittleEndian.Uint32(p[at+8:])
@@ -153,4 +155,23 @@ func (r *Reader) looksCC(at int) bool {
 		}
 	}
 	return true
+}
+
+// skip returns where in p the first record from at on is that is not whole, or
+// not plainly one of a CC log.
+func skip(p []byte, at int, bank mrlog.Alg) int {
+	size := countSize + algIDSize + bank.Size() + lengthSize
+	for len(p)-at >= size {
+		q := p[at : at+size]
+		index, event := binary.LittleEndian.Uint32(q), binary.LittleEndian.Uint32(q[4:])
+		if index > maxCCMR || index|event == 0 || binary.LittleEndian.Uint32(q[8:]) != 1 || mrlog.Alg(binary.LittleEndian.Uint16(q[countSize:])) != bank {
+			break
+		}
+		length := binary.LittleEndian.Uint32(q[size-lengthSize:])
+		if length > MaxEvent {
+			break
+		}
+		at += size + int(length)
+	}
+	return at
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"mrlog.dev"
@@ -54,6 +55,7 @@ type Reader struct {
 	head  bool // the next record is the header
 	sha1  bool // records have the SHA-1 shape
 	table []mrlog.AlgSize
+	few   [4]mrlog.AlgSize // room for the table of most logs
 	note  mrlog.Note
 
 	records int64
@@ -65,6 +67,10 @@ type Reader struct {
 // batchRecords is how many records are read at a time: so many stay in a
 // processor's first-level cache.
 const batchRecords = 128
+
+// usualSize is about how large the records of a real log are at the least; a
+// batch begins with room for that many.
+const usualSize = 96
 
 // NewReader returns a reader of the records of the log in r, the header record
 // among them. It reads r in blocks, so put no buffer between, and to its end,
@@ -97,6 +103,7 @@ func newReader(src source, o Options) *Reader {
 // Header describes the log. It may be called during any Read but the first.
 func (r *Reader) Header() mrlog.Header {
 	h := r.header
+	h.Algs = slices.Clone(h.Algs)
 	h.Padding = r.padding.Load()
 	return h
 }
@@ -122,6 +129,9 @@ func (r *Reader) Read(b *mrlog.Batch) error {
 	buf := r.src.begin(b)
 	r.sums = nil
 	n := 0
+	if b.Records == nil {
+		b.Records = make([]mrlog.Record, 0, min(batchRecords, 1+len(buf)/usualSize))
+	}
 	for {
 		used, need, ended := r.scan(b, buf[n:], r.src.base+int64(n))
 		n += used
@@ -258,7 +268,7 @@ func (r *Reader) old(b *mrlog.Batch, p []byte, base int64) (used, need int, ende
 		}
 		sums := r.newDigests(b, 1)
 		sums[0] = mrlog.Digest{Alg: mrlog.SHA1, Sum: q[placeSize : oldSize-lengthSize : oldSize-lengthSize]}
-		r.add(b, index, event, sums, q[oldSize:size:size], mrlog.Span{Offset: base + int64(used), Length: size})
+		r.add(b, index, event, sums, q[oldSize:size:size], base+int64(used), size)
 		used += size
 		if r.head {
 			r.head = false
@@ -342,23 +352,32 @@ func (r *Reader) agile(b *mrlog.Batch, p []byte, base int64) (used, need int, en
 			return used, size, false
 		}
 		r.sums = r.sums[count:]
-		r.add(b, index, event, sums, q[at:size:size], mrlog.Span{Offset: base + int64(used), Length: size})
+		r.add(b, index, event, sums, q[at:size:size], base+int64(used), size)
 		used += size
 	}
 	return used, 0, false
 }
 
-// add appends a record to the batch.
-func (r *Reader) add(b *mrlog.Batch, index, event uint32, sums []mrlog.Digest, data []byte, span mrlog.Span) {
-	rec := b.Add()
-	rec.Register = mrlog.Register{Space: r.header.Space, Index: index}
+// add appends a record to the batch. It sets each field where it stands: to
+// clear a record first takes a third of the time that it takes to read one.
+func (r *Reader) add(b *mrlog.Batch, index, event uint32, sums []mrlog.Digest, data []byte, offset int64, size int) {
+	n := len(b.Records)
+	if n < cap(b.Records) {
+		b.Records = b.Records[:n+1]
+	} else {
+		b.Records = append(b.Records, mrlog.Record{})
+	}
+	rec := &b.Records[n]
+	rec.Number, rec.HasNumber = 0, false
+	rec.Register.Space, rec.Register.Index = r.header.Space, index
 	rec.Digests = sums
-	rec.Type = mrlog.TypePCClient
+	rec.Type, rec.Form = mrlog.TypePCClient, mrlog.FormRaw
 	rec.NotExtended = event == mrlog.EventNoAction
 	rec.Notes = r.note
 	rec.Event = event
+	rec.Name = nil
 	rec.Content = data
-	rec.Span = span
+	rec.Span.Offset, rec.Span.Length, rec.Span.Line = offset, size, 0
 	r.records++
 }
 

@@ -36,15 +36,16 @@ type SpecID struct {
 
 // ParseSpecID reads the data of a header record. VendorInfo borrows data.
 func ParseSpecID(data []byte) (SpecID, error) {
-	s, at, err := parseSpecID(data)
+	s, at, err := parseSpecID(data, nil)
 	if err != nil {
 		return SpecID{}, &mrlog.SyntaxError{Format: Format, Offset: int64(at), Record: -1, Err: err}
 	}
 	return s, nil
 }
 
-// parseSpecID is ParseSpecID; with an error it returns where in data it is.
-func parseSpecID(data []byte) (s SpecID, at int, err error) {
+// parseSpecID is ParseSpecID into the memory of room, if that is enough. With an
+// error it returns where in data it is.
+func parseSpecID(data []byte, room []mrlog.AlgSize) (s SpecID, at int, err error) {
 	if len(data) <= specFixed {
 		return s, 0, fmt.Errorf("header of %d bytes, want %d or more", len(data), specFixed+1)
 	}
@@ -66,14 +67,16 @@ func parseSpecID(data []byte) (s SpecID, at int, err error) {
 	case uint32(len(data)-specFixed-1) < specAlg*n:
 		return s, 24, fmt.Errorf("header lists %d algorithms and ends after %d bytes", n, len(data))
 	}
-	s.Algs = make([]mrlog.AlgSize, n)
+	if s.Algs = room[:0]; uint32(cap(room)) < n {
+		s.Algs = make([]mrlog.AlgSize, 0, n)
+	}
 	at = specFixed
-	for i := range s.Algs {
+	for range n {
 		a := mrlog.AlgSize{Alg: mrlog.Alg(binary.LittleEndian.Uint16(data[at:])), Size: int(binary.LittleEndian.Uint16(data[at+2:]))}
-		if err := checkAlg(s.Algs[:i], a); err != nil {
+		if err := checkAlg(s.Algs, a); err != nil {
 			return s, at, fmt.Errorf("header: %w", err)
 		}
-		s.Algs[i] = a
+		s.Algs = append(s.Algs, a)
 		at += specAlg
 	}
 	s.VendorInfo = data[at+1:]
@@ -129,7 +132,7 @@ func headed(r *mrlog.Record) (SpecID, bool, error) {
 	if r.Type != mrlog.TypePCClient || r.Form != mrlog.FormRaw || r.Event != mrlog.EventNoAction || !oneSHA1(r.Digests) {
 		return SpecID{}, false, nil
 	}
-	s, _, err := parseSpecID(r.Content)
+	s, _, err := parseSpecID(r.Content, nil)
 	switch {
 	case bytes.HasPrefix(r.Content, []byte(signature)):
 		return s, true, err
