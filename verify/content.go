@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 
 	"mrlog.dev"
+	"mrlog.dev/tcg/event"
 )
 
 // Content says how a record's content stands to one of its digests.
@@ -46,8 +47,8 @@ type Hasher struct {
 type Contents [mrlog.MaxDigests]Content
 
 // Content compares the record's content with a digest of it, by the rule of
-// the content's type (TCG PC Client Platform Firmware Profile 1.06, table of
-// event types; for the others their producers' documents).
+// the content's type (for TCG events see [event.Measured], for the others their
+// producers' documents).
 func (h *Hasher) Content(rec *mrlog.Record, d mrlog.Digest) Content {
 	h.buf = appendTLV(h.buf[:0], rec)
 	return h.compare(rec, d, h.buf)
@@ -123,7 +124,7 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 		// The digest of a volume key event is keyed; it cannot be told
 		// from the text whether this is one.
 	case mrlog.TypePCClient:
-		certain = hashesData(rec.Event)
+		return h.event(rec, d)
 	case mrlog.TypeIMATemplate:
 		// H(template data). The oldest template, "ima", hashes its file
 		// name padded to 256 bytes and without lengths; the digest may be
@@ -150,20 +151,17 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 	return Opaque
 }
 
-// hashesData reports whether the digest of a TCG event is that of its data, for
-// certain: the events of which every firmware in the field does so.
-func hashesData(event uint32) bool {
-	switch event {
-	case 0x00000004, // EV_SEPARATOR
-		0x00000005, // EV_ACTION
-		0x00000008, // EV_S_CRTM_VERSION
-		0x00000012, // EV_OMIT_BOOT_DEVICE_EVENTS
-		0x80000001, // EV_EFI_VARIABLE_DRIVER_CONFIG
-		0x80000006, // EV_EFI_GPT_EVENT
-		0x80000007, // EV_EFI_ACTION
-		0x8000000C, // EV_EFI_VARIABLE_BOOT2
-		0x800000E0: // EV_EFI_VARIABLE_AUTHORITY
-		return true
+// event compares the data of a TCG event, of which the digest may be of one
+// part or another.
+func (h *Hasher) event(rec *mrlog.Record, d mrlog.Digest) Content {
+	rule := event.Measured(rec)
+	for _, part := range rule.Parts() {
+		if h.sum = d.Alg.AppendSum(h.sum[:0], part.Data); bytes.Equal(h.sum, d.Sum) {
+			return Matches
+		}
 	}
-	return false
+	if rule.Certain {
+		return Differs
+	}
+	return Opaque
 }
