@@ -176,7 +176,7 @@ func appendFields(dst []byte, tm *template, data []byte, big bool) ([]byte, stri
 	fields, ok := mem[:0], false
 	if tm.old {
 		if fields, ok = cutOld(fields, data); !ok {
-			return dst, "template data is not a digest of 20 bytes and a name with zeros up to 256"
+			return dst, errOld.Error()
 		}
 	} else if fields, ok = split(fields, data, len(tm.fields), big); !ok {
 		return dst, "template data is not made of the template's fields"

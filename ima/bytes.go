@@ -5,6 +5,7 @@ package ima
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"mrlog.dev"
 )
@@ -81,48 +82,55 @@ func hexByte(c byte) byte {
 // every is a byte in all eight places.
 const every = 0x0101010101010101
 
+// unhex8 turns eight lower-case hexadecimal digits into four bytes: the value of
+// each digit from its character, and the character from the value to see that it
+// was one. What is not one leaves bits in bad.
+func unhex8(x uint64) (v, bad uint64) {
+	v = x&(0x0F*every) + (x>>6&every)*9
+	letter := (v + 6*every) >> 4 & every
+	bad = v&(0xF0*every) | (v + '0'*every + letter*('a'-'0'-10) ^ x)
+	v = (v<<4 | v>>8) & 0x00FF00FF00FF00FF
+	v = (v | v>>8) & 0x0000FFFF0000FFFF
+	return v | v>>16, bad
+}
+
 // appendUnhex appends what hexadecimal digits stand for. It reports whether
 // they are digits, an even number of them, and whether there is an upper-case
 // one.
 func appendUnhex(dst, src []byte) (_ []byte, ok, upper bool) {
+	at, n := len(dst), len(src)/2
 	if len(src)%2 != 0 {
 		return dst, false, false
 	}
-	for len(src) >= 8 {
-		// Eight digits at once: the value of each from its character, and
-		// the character from its value to see that it was a lower-case one.
-		x := binary.LittleEndian.Uint64(src)
-		v := x&(0x0F*every) + (x>>6&every)*9
-		letter := (v + 6*every) >> 4 & every
-		if v&(0xF0*every) != 0 || v+'0'*every+letter*('a'-'0'-10) != x {
-			if dst, ok = appendUnhexSlow(dst, src[:8]); !ok {
-				return dst, false, false
-			}
-			upper = true
-			src = src[8:]
-			continue
-		}
-		v = (v<<4 | v>>8) & 0x00FF00FF00FF00FF
-		v = (v | v>>8) & 0x0000FFFF0000FFFF
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(v|v>>16))
-		src = src[8:]
+	dst = slices.Grow(dst, n)[:at+n]
+	var bad uint64
+	out, in := dst[at:], src
+	for len(in) >= 16 && len(out) >= 8 {
+		v, b1 := unhex8(binary.LittleEndian.Uint64(in))
+		w, b2 := unhex8(binary.LittleEndian.Uint64(in[8:]))
+		bad |= b1 | b2
+		binary.LittleEndian.PutUint64(out, v&0xFFFFFFFF|w<<32)
+		in, out = in[16:], out[8:]
 	}
-	for _, c := range src {
-		upper = upper || c >= 'A' && c <= 'F'
+	if len(in) >= 8 && len(out) >= 4 {
+		v, b := unhex8(binary.LittleEndian.Uint64(in))
+		bad |= b
+		binary.LittleEndian.PutUint32(out, uint32(v))
+		in, out = in[8:], out[4:]
 	}
-	dst, ok = appendUnhexSlow(dst, src)
-	return dst, ok, upper
-}
-
-func appendUnhexSlow(dst, src []byte) ([]byte, bool) {
-	for i := 0; i+1 < len(src); i += 2 {
-		high, low := hexByte(src[i]), hexByte(src[i+1])
+	if bad != 0 {
+		in, out = src, dst[at:] // an upper-case one, or none
+	}
+	for i := range out {
+		high, low := in[2*i], in[2*i+1]
+		upper = upper || high >= 'A' && high <= 'F' || low >= 'A' && low <= 'F'
+		high, low = hexByte(high), hexByte(low)
 		if high|low == 0xFF {
-			return dst, false
+			return dst[:at], false, false
 		}
-		dst = append(dst, high<<4|low)
+		out[i] = high<<4 | low
 	}
-	return dst, true
+	return dst, true, upper
 }
 
 // algsOf lists the algorithms with digests of a size, the likeliest first.

@@ -43,7 +43,7 @@ func (t *BinaryWriter) append(b []byte, r *mrlog.Record, tm *template, sum []byt
 		var mem [2][]byte
 		fields, ok := cutOld(mem[:0], data)
 		if !ok {
-			return b, "data of template ima is not a digest of 20 bytes and a name with zeros up to 256"
+			return b, errOld.Error()
 		}
 		b = append(b, fields[0]...)
 		data = fields[1]
