@@ -68,7 +68,8 @@ func New(o Options) (*Checker, error) {
 // Checker is then spent.
 func (c *Checker) Log(ctx context.Context, l Log) error {
 	c.log, c.lanes, c.lane = l, make(map[mrlog.Register]*lane), nil
-	// Of derived digests it is known that the contents match.
+	// Of a log whose digests are all derived it is known that the contents
+	// match. A reader that derives some beside the logged ones is a Hasher, too.
 	var hashers sync.Pool
 	contents := func(records []mrlog.Record, answers []Contents) {
 		h, _ := hashers.Get().(*Hasher)
@@ -79,7 +80,7 @@ func (c *Checker) Log(ctx context.Context, l Log) error {
 		hashers.Put(h)
 	}
 	_, derived := l.Reader.(mrlog.Hasher)
-	if derived {
+	if derived = derived && l.Reader.Header().Derived; derived {
 		contents = nil
 	}
 	var number int64

@@ -108,6 +108,9 @@ func appendTLV(dst []byte, rec *mrlog.Record) []byte {
 	return append(dst, rec.Content...)
 }
 
+// sha1Size is how much of a padded digest is one.
+const sha1Size = 20
+
 // compare is Content with the content's TLV, see appendTLV.
 func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content {
 	if d.Alg.Size() == 0 || rec.Notes&(mrlog.NoteViolation|mrlog.NotePadded) != 0 {
@@ -126,14 +129,15 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 	case mrlog.TypePCClient:
 		return h.event(rec, d)
 	case mrlog.TypeIMATemplate:
-		// H(template data). The oldest template, "ima", hashes its file
-		// name padded to 256 bytes and without lengths; the digest may be
-		// SHA-1 padded to the bank (kernels before 5.8), so that a
-		// difference there is no proof of one.
-		if string(rec.Name) == "ima" {
+		// H(template data), but for violations, of which 0xFF is extended,
+		// and kernels before 5.8, which pad SHA-1 to the bank's size. The
+		// oldest template, "ima", has no lengths in its data, and producers
+		// may carry it otherwise than hashed (package ima does not).
+		if len(bytes.Trim(d.Sum, "\xff")) == 0 {
 			return Opaque
 		}
-		certain = d.Alg == mrlog.SHA1
+		padded := len(d.Sum) > sha1Size && len(bytes.Trim(d.Sum[sha1Size:], "\x00")) == 0
+		certain = !padded && string(rec.Name) != "ima"
 	default:
 		if !hashesTLV(rec.Type) {
 			return Opaque
