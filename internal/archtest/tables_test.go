@@ -47,7 +47,11 @@ var layers = []struct {
 	{"cel", layer{column: base, imports: ".", libs: []string{libJSON}, pure: true}},
 	{"tcg", layer{column: base, imports: ".", pure: true}},
 	{"tcg/event", layer{column: base, imports: ".", pure: true}},
+	{"tcg/claims", layer{column: base, imports: ".", pure: true}},
 	{"ima", layer{column: base, imports: ".", pure: true}},
+	{"internal/strict", layer{column: base, imports: ".", libs: []string{libJSON}, pure: true}},
+	{"internal/line", layer{column: base, pure: true}},
+	{"dstack", layer{column: base, imports: ". internal/strict internal/line", pure: true}},
 	{"internal/pipe", layer{column: base, imports: ".", pure: true}},
 	{"internal/term", layer{column: base, libs: []string{libTerm, libSys}}},
 	{"internal/vectors", layer{column: tests}},
@@ -122,6 +126,7 @@ var linked = []struct {
 	{path: "tcg/event", only: []string{libSM3}, bad: map[string]string{
 		"crypto/x509": "names are all that is wanted of a certificate, and hostile ones are decoded here",
 	}},
+	{path: "tcg/claims", only: []string{libSM3}, bad: nil},
 	{path: "ima", only: []string{libSM3}, bad: nil},
 	{path: "keeper", only: []string{libSM3, libSys}, bad: map[string]string{
 		module + "/convert": "the keeper writes one form; a translator's bug must not reach a register",
