@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -282,14 +283,14 @@ func TestOddDigests(t *testing.T) {
 func TestMemory(t *testing.T) {
 	head, _ := lists(samples()[:1], mrlog.SHA1, false)
 	claim := append(append(bytes.Clone(head), head[:35]...), 0xFF, 0xFF, 0x0F, 0)
-	allocs := testing.Benchmark(func(b *testing.B) {
-		b.ReportAllocs()
-		for range b.N {
-			_, _ = readBinary(claim, Options{})
-		}
-	}).AllocedBytesPerOp()
-	if allocs > 100<<10 {
-		t.Errorf("a stated length of 1 MiB cost %d bytes", allocs)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		_, _ = readBinary(claim, Options{})
+	}
+	runtime.ReadMemStats(&after)
+	if n := (after.TotalAlloc - before.TotalAlloc) / 10; n > 100<<10 {
+		t.Errorf("a stated length of 1 MiB cost %d bytes", n)
 	}
 
 	// Too long a line is not read to its end.
@@ -325,9 +326,9 @@ func TestMutations(t *testing.T) {
 	all := allSamples(false)
 	all = append(all[:18:18], all[19:]...)
 	bin, text := lists(all, mrlog.SHA1, false)
-	n := 3000
+	n := 1000
 	if testing.Short() || raceEnabled {
-		n = 300
+		n = 100
 	}
 	for i := range n {
 		for _, in := range [][]byte{bytes.Clone(bin), []byte(text)} {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -17,9 +18,6 @@ import (
 	"mrlog.dev"
 )
 
-// noSpan ignores where records stand.
-var noSpan = cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Span" }, cmp.Ignore())
-
 // Every sample, in lists of every bank and byte order: what both readers give is
 // what the oracle says, each writes both forms back, and replays are right.
 func TestSamples(t *testing.T) {
@@ -28,13 +26,16 @@ func TestSamples(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/big=%t", alg, big), func(t *testing.T) {
 				all := allSamples(big)
 				bin, text := lists(all, alg, big)
-				for form, r := range map[string]mrlog.Reader{
+				readers := map[string]mrlog.Reader{
 					"binary":       NewBinaryReader(bytes.NewReader(bin), Options{}),
 					"binary bytes": NewBinaryReaderBytes(bin, Options{}),
 					"ASCII":        NewASCIIReader(strings.NewReader(text), Options{}),
-					"binary slow":  NewBinaryReader(onebyte{bytes.NewReader(bin)}, Options{}),
-					"ASCII slow":   NewASCIIReader(onebyte{strings.NewReader(text)}, Options{}),
-				} {
+				}
+				if alg == mrlog.SHA1 {
+					readers["binary slow"] = NewBinaryReader(onebyte{bytes.NewReader(bin)}, Options{})
+					readers["ASCII slow"] = NewASCIIReader(onebyte{strings.NewReader(text)}, Options{})
+				}
+				for form, r := range readers {
 					records, err := drain(r)
 					if err != nil {
 						t.Fatalf("%s: %v", form, err)
@@ -76,7 +77,9 @@ func check(t *testing.T, form string, all []measure, records []mrlog.Record, alg
 		if m.violated {
 			want.Notes = mrlog.NoteViolation
 		}
-		if d := cmp.Diff(want, records[i], noSpan); d != "" {
+		want.Span = records[i].Span
+		if !reflect.DeepEqual(want, records[i]) {
+			d := cmp.Diff(want, records[i])
 			t.Errorf("%s: record %d (-want +got):\n%s", form, i, d)
 		}
 	}
@@ -226,7 +229,7 @@ func TestExamples(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	all := allSamples(false)
 	all = append(all[:18:18], all[19:]...) // without the long name
-	for _, alg := range []mrlog.Alg{mrlog.SHA384} {
+	for _, alg := range []mrlog.Alg{mrlog.SHA1, mrlog.SHA384} {
 		bin, text := lists(all, alg, false)
 		ends, at := map[int]int{0: 0}, 0
 		for i := range all {
