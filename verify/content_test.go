@@ -67,3 +67,44 @@ func TestContentsOfRuns(t *testing.T) {
 		}
 	})
 }
+
+// TestEvents: the data of a TCG event matches if the digest is of the part that
+// its producer measures; a difference counts where there is no doubt.
+func TestEvents(t *testing.T) {
+	boot := []byte("\x61\xdf\xe4\x8b\xca\x93\xd2\x11\xaa\x0d\x00\xe0\x98\x03\x2b\x8c\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00x\x00ab")
+	for _, c := range []struct {
+		what     string
+		event    uint32
+		data     string
+		measured string
+		want     verify.Content
+	}{
+		{"boot variable, contents", 0x80000002, string(boot), "ab", verify.Matches},
+		{"boot variable, whole", 0x80000002, string(boot), string(boot), verify.Matches},
+		{"boot variable, something else", 0x80000002, string(boot), "x", verify.Opaque},
+		{"configuration, contents", 0x80000001, string(boot), "ab", verify.Differs},
+		{"authority of old shim", 0x800000E0, string(boot) + "\xaf", string(boot), verify.Matches},
+		{"authority, altered", 0x800000E0, string(boot) + "\xaf", "x", verify.Differs},
+		{"GRUB's command", 13, "grub_cmd: set x\x00", "set x", verify.Matches},
+		{"GRUB's command, altered", 13, "grub_cmd: set y\x00", "set x", verify.Opaque},
+		{"GRUB's file", 13, "/grub.cfg\x00", "/grub.cfg\x00", verify.Opaque},
+		{"section's name", 13, ".\x00l\x00i\x00n\x00u\x00x\x00\x00\x00", ".linux\x00", verify.Matches},
+		{"section", 13, ".\x00l\x00i\x00n\x00u\x00x\x00\x00\x00", "the kernel", verify.Opaque},
+		{"AAEL", 6, "LEAA\x05\x00\x00\x00a b c", "LEAA\x05\x00\x00\x00a b c", verify.Matches},
+		{"AAEL, altered", 6, "LEAA\x05\x00\x00\x00a b d", "LEAA\x05\x00\x00\x00a b c", verify.Differs},
+		{"AAEL, of the text", 6, "LEAA\x05\x00\x00\x00a b c", "a b c", verify.Differs},
+		{"Linux initrd", 6, "\xec\x22\x3b\x8f\x01\x00\x00\x00x", "the initrd", verify.Opaque},
+		{"image", 0x80000003, "path", "path", verify.Opaque},
+		{"EV_NO_ACTION", 3, "x", "x", verify.Opaque},
+		{"unknown", 0x12345678, "x", "x", verify.Matches},
+	} {
+		var h verify.Hasher
+		rec := mrlog.Record{Type: mrlog.TypePCClient, Event: c.event, Content: []byte(c.data)}
+		for _, alg := range mrlog.Known() {
+			d := mrlog.Digest{Alg: alg, Sum: alg.AppendSum(nil, []byte(c.measured))}
+			if got := h.Content(&rec, d); got != c.want {
+				t.Errorf("%s, %s: %s, want %s", c.what, alg, got, c.want)
+			}
+		}
+	}
+}

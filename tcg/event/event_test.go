@@ -83,6 +83,7 @@ var decodings = []struct {
 	{"authority of a hash", 0x800000E0, variable(security, "db", make([]byte, 48)), "db: sha256:" + strings.Repeat("00", 32), ``},
 	{"authority of shim, padded", 0x800000E0, append(variable(shim, "Shim", certificate("Vendor")), 0, 0, 0, 0, 0, 0xAF), "Shim: CN=Vendor (+6 bytes)", `"trailing":6`},
 	{"certificate that is none", 0x800000E0, variable(security, "db", bytesOf(guid(owner), der(0x30, der(0x30, []byte{1})))), "db: certificate that cannot be read", `"sha256":"`},
+	{"authority of another name", 0x800000E0, variable(shim, "vendor_db", bytesOf(guid(owner), certificate("Vendor"))), "vendor_db: CN=Vendor", `"subject":"CN=Vendor,`},
 	{"SBAT", 0x800000E0, variable(shim, "SbatLevel", []byte("sbat,1,2021030218\n")), `SbatLevel: "sbat,1,2021030218\n"`, `"text":"sbat,1,2021030218\n"`},
 	{"MokListTrusted", 0x800000E0, variable(shim, "MokListTrusted", []byte{1}), "MokListTrusted = on", ``},
 	{"BootOrder", 0x80000002, variable(global, "BootOrder", []byte{1, 0, 10, 0}), "BootOrder: 0001, 000A", `"order":["0001","000A"]`},
@@ -165,6 +166,8 @@ var decodings = []struct {
 
 	{"dstack 1", 0x08000001, bytesOf(uint32(0x08000001), ":compose-hash:\xab\xcd"), "compose-hash: abcd", `"kind":"runtime","version":1,"name":"compose-hash","payload":"abcd"`},
 	{"dstack 2", 0x08000001, []byte(`{"name":"compose-hash","payload":"abcd","type":134217729}`), "compose-hash: abcd", `"version":2,"name":"compose-hash","payload":"abcd"`},
+	{"dstack 2, escapes", 0x08000001, []byte(`{"name":"a\"b\u0007","payload":"","type":134217729}`), `"a\"b\x07": `, `"name":"a\"b\u0007","payload":""`},
+	{"dstack 2, broken", 0x08000001, []byte(`{"name":"a\","payload":"","type":134217729}`), `{"name":"a\","payload":"","type":134217729}`, `"kind":"text"`},
 	{"dstack, other", 0x08000001, []byte("system-ready"), "system-ready", `"kind":"text"`},
 	{"unknown type", 0x12345678, []byte("hello"), "hello", ``},
 	{"unknown type, bytes", 0x12345678, []byte{1}, "01", ``},

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -79,7 +80,9 @@ func (l Launch) members(o *object) {
 	o.text("value", l.Value)
 }
 
-// Runtime is a runtime event of dstack, as the bytes that its digest is of.
+// Runtime is a runtime event of dstack, as the bytes that its digest is of. In
+// version 1 these do not tell where a name with a colon ends: it is taken to end
+// at the first.
 type Runtime struct {
 	Version int // of the digest: 1 or 2
 	Name    string
@@ -101,8 +104,10 @@ func decodeDstack(data []byte) Event {
 		name, rest, ok1 := strings.Cut(rest, `","payload":"`)
 		digits, rest, ok2 := strings.Cut(rest, `","type":`)
 		payload, err := hex.DecodeString(digits)
-		if ok1 && ok2 && err == nil && rest == fmt.Sprintf("%d}", evDstack) {
-			return Event{Data: Runtime{2, name, payload}}
+		var unescaped string
+		if ok1 && ok2 && err == nil && rest == fmt.Sprintf("%d}", evDstack) &&
+			json.Unmarshal([]byte(`"`+name+`"`), &unescaped) == nil {
+			return Event{Data: Runtime{2, unescaped, payload}}
 		}
 	}
 	return decodeText(data)

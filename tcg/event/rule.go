@@ -127,9 +127,9 @@ func (r *Rule) add(of Of, data []byte) {
 //   - The digest is of the data: EV_SEPARATOR, EV_ACTION, EV_S_CRTM_VERSION,
 //     EV_OMIT_BOOT_DEVICE_EVENTS, EV_EFI_VARIABLE_DRIVER_CONFIG,
 //     EV_EFI_VARIABLE_BOOT2, EV_EFI_VARIABLE_AUTHORITY, EV_EFI_GPT_EVENT,
-//     EV_EFI_ACTION, and the AAEL tag of EV_EVENT_TAG. A separator of another
-//     value than 0 and FFFFFFFF tells of an error, and its digest may be of an
-//     error value that is not logged.
+//     EV_EFI_ACTION, the AAEL tag of EV_EVENT_TAG, and the runtime events of
+//     dstack. A separator of another value than 0 and FFFFFFFF tells of an
+//     error, and its digest may be of an error value that is not logged.
 //   - EV_EFI_VARIABLE_BOOT: of the variable's contents (EDK II), or of the data
 //     (other firmware).
 //   - EV_EFI_VARIABLE_AUTHORITY with bytes behind the variable, as shim logs
@@ -181,6 +181,9 @@ func Measured(rec *mrlog.Record) Rule {
 			}
 			r.add(OfVariable, v.contents)
 		}
+	case evDstack:
+		r.Certain = true
+		r.add(OfData, data)
 	case evIPL:
 		r.bootLoader(data)
 	case evEventTag:

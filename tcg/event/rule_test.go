@@ -68,7 +68,7 @@ func TestMeasured(t *testing.T) {
 		{"EV_EFI_VARIABLE_AUTHORITY, damaged", 0x800000E0, "x", []string{"data:x"}, true},
 		{"EV_EFI_SPDM_FIRMWARE_BLOB", 0x800000E1, "x", []string{"data:x"}, false},
 		{"unknown", 0x12345678, "x", []string{"data:x"}, false},
-		{"dstack", 0x08000001, "x", []string{"data:x"}, false},
+		{"dstack", 0x08000001, "x", []string{"data:x"}, true},
 
 		{"GRUB", 13, "grub_cmd: set x\x00", []string{"text:set x", "text:set x\x00"}, false},
 		{"GRUB of Alibaba", 13, "grub_cmd set x\x00\x8b", []string{"text:set x", "text:set x\x00", "text:set x\x00\x8b"}, false},

@@ -110,6 +110,9 @@ func variableValue(name string, p []byte, authority bool) (value VariableValue, 
 	if s, ok := textOf(p); ok {
 		return Text{Text: s}, ""
 	}
+	if s, ok := authoritySignature(p); ok && authority && s.Type == typeX509 {
+		return s, ""
+	}
 	return nil, ""
 }
 
