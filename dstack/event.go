@@ -5,7 +5,6 @@ package dstack
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"strings"
 	"unicode/utf8"
@@ -24,8 +23,9 @@ type Event struct {
 	Version int // of the preimage: 1 or 2
 }
 
-// v1Head opens a preimage of version 1.
-var v1Head = string(binary.LittleEndian.AppendUint32(nil, RuntimeEvent)) + ":"
+// v1Head opens a preimage of version 1: RuntimeEvent in little-endian, and a
+// colon.
+const v1Head = "\x01\x00\x00\x08:"
 
 const (
 	v2Head = `{"name":`
