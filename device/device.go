@@ -5,8 +5,8 @@
 // its registers, their present values, and the one operation on them, extend.
 //
 // The devices themselves are sub-packages: tsm (the registers of a TDX guest,
-// through the kernel), soft (simulated, in a folder). One
-// conformance suite, package devicetest, holds all of them to the contract of
+// through the kernel), tpm (the PCRs of a TPM 2.0), soft (simulated, in a
+// folder). One conformance suite, package devicetest, holds all of them to the contract of
 // [Device].
 package device
 
@@ -92,6 +92,11 @@ type Reading struct {
 	// Fresh: the value comes from the register itself and not from a copy
 	// that may be older than the call.
 	Fresh bool
+	// Cached: it comes from a copy all the same. The copy shows each extend
+	// that succeeded, of whatever process, but need not show one that was
+	// reported as failed to another process. Fresh says of it that no extend by
+	// this Device has failed since.
+	Cached bool
 }
 
 // What a device refuses. The errors that wrap these name the register and the

@@ -39,7 +39,8 @@ import (
 //	Extend                    the register is read; what it shows as extended
 //	                          is done. The rest is cut off, fdatasync: refused;
 //	                          if one of them fails, the rest is unknown. Not
-//	                          readable, not fresh, or another value: unknown
+//	                          readable, not fresh, or another value: fchmod
+//	                          01700, fsync, unknown (doubt.go)
 //	fchmod 0600               done: the next operation clears the bit
 //
 // After unknown, the bit stays set. The records stay in the log, unless they
@@ -84,6 +85,7 @@ func (b *book) commit(t *batch) (kept int, err error) {
 		}
 		if xerr != nil {
 			if n, err = b.readBack(ctx, t); err != nil {
+				err = errors.Join(err, b.doubt())
 				return 0, b.failed(ErrUnknown, "extend", errors.Join(xerr, err))
 			}
 			if n < len(t.digests) {

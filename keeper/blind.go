@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,31 +43,42 @@ const (
 	startAssumed = "assumed"
 )
 
-// ErrUndecided: the register cannot be read, and its log does not say whether
-// the last record was extended. Nothing was written. The facts are in an
+// ErrUndecided: the register cannot be read, or what it gives may be old after a
+// device that failed (doubt.go), and the log does not say whether a record was
+// extended. Nothing was written. The facts are in an
 // *UndecidedError.
 var ErrUndecided = errors.New("last record is undecided")
 
-// ErrReadable: something was to be assumed about a register that can be read.
-var ErrReadable = errors.New("register can be read: nothing needs to be assumed")
-
 // UndecidedError names the record of which it is not known whether it was
-// extended.
+// extended. No record after it was.
 type UndecidedError struct {
 	Register mrlog.Register
 	Path     string // of the log
 	Place    Place
 	Line     []byte // the record
+	// Cached: the register can be read, but its value comes from a cache that
+	// need not show an extend that failed.
+	Cached bool
+
+	tail [][]mrlog.Digest // its digests, and those of the records after it
 }
 
 // Error names the record and the way out.
 func (e *UndecidedError) Error() string {
-	return fmt.Sprintf("%s: %v: the register cannot be read, and a writer stopped while it extended record %d (line %d of %s: %.200q); %s",
-		e.Register, ErrUndecided, e.Place.Record, e.Place.Line, e.Path, e.Line, e.remedy())
+	why := "the register cannot be read, and a writer stopped while it extended"
+	if e.Cached {
+		why = "the register's value comes from a cache, and the device failed while it extended"
+	}
+	return fmt.Sprintf("%s: %v: %s record %d (line %d of %s: %.200q); %s",
+		e.Register, ErrUndecided, why, e.Place.Record, e.Place.Line, e.Path, e.Line, e.remedy())
 }
 
 func (e *UndecidedError) remedy() string {
-	return fmt.Sprintf("find out whether the record was extended, from a quote for one; then mrlog recover --register %s --assume extended, or --assume not-extended, which extends it", e.Register)
+	alone := ""
+	if e.Cached {
+		alone = "with a device that reads the register itself (--device tdx with its reports), mrlog recover finds out alone; else "
+	}
+	return alone + fmt.Sprintf("find out whether the record was extended, from a quote for one; then mrlog recover --register %s --assume extended, or --assume not-extended, which extends it", e.Register)
 }
 
 // Unwrap returns ErrUndecided.
@@ -210,7 +220,7 @@ func (b *book) mendBlind(st unix.Stat_t) (again bool, err error) {
 			return false, b.notMended("clearing the sticky bit", err)
 		}
 	case f.doubtful:
-		return false, b.undecided()
+		return false, b.undecided(b.known.records-1, nil)
 	case f.torn:
 		if marked {
 			if err := b.clear(); err != nil {
@@ -228,28 +238,29 @@ func (b *book) mendBlind(st unix.Stat_t) (again bool, err error) {
 	return false, nil
 }
 
-// lastRecord finds the last complete record of a log.
-func lastRecord(log io.ReaderAt, size int64) (at Place, text []byte, err error) {
-	at.Record = -1
+// undecidedAt is the error about record n of a log, the first of the tail.
+func undecidedAt(log *logFile, size, n int64, desc device.Register, tail [][]mrlog.Digest) error {
+	u := &UndecidedError{Register: desc.Name, Path: log.path, Place: Place{Record: -1}, Cached: desc.NotReadable == "", tail: tail}
 	line := 0
-	_, err = eachLine(log, 0, size, func(l []byte) bool {
+	_, err := eachLine(log, 0, size, func(l []byte) bool {
 		line++
 		if nelr.Measured(l) {
-			at.Record++
-			at.Line, text = line, append(text[:0], l...)
+			u.Place.Record++
+			u.Place.Line, u.Line = line, append(u.Line[:0], l...)
 		}
-		return true
+		return u.Place.Record < n
 	})
-	return at, text, err
-}
-
-// undecided is the error about the last record.
-func (b *book) undecided() error {
-	at, line, err := lastRecord(b.log, b.known.offset)
 	if err != nil {
 		return err
 	}
-	return &UndecidedError{Register: b.desc.Name, Path: b.log.path, Place: at, Line: line}
+	if u.tail == nil {
+		u.tail = [][]mrlog.Digest{measure(u.Line, desc.Banks)}
+	}
+	return u
+}
+
+func (b *book) undecided(n int64, tail [][]mrlog.Digest) error {
+	return undecidedAt(b.log, b.known.offset, n, b.desc, tail)
 }
 
 // syncAll makes content and mode of the log durable: the bit is what the next
@@ -390,60 +401,4 @@ func (b *book) retract(step string, cause error, torn, back int64) error {
 	}
 	b.drop() // as after any failed sync
 	return fail
-}
-
-// Settle decides a record of which nobody can tell whether it was extended,
-// because its register cannot be read and the writer did not come to an end
-// (ErrUndecided). With extended, the record was: the log is as it must be. If
-// not, the record is extended now. Nothing is done if nothing is undecided. A
-// wrong answer is a log that does not give the register's value, which
-// verification finds and nobody here can.
-//
-// For a register that can be read the error wraps ErrReadable.
-//
-// Steps, in order, under the lock:
-//
-//	device: Extend                if it was not: until the bit is cleared, the
-//	                              record is undecided as before
-//	fchmod(log, 0600), fsync(log)
-func (k *Keeper) Settle(ctx context.Context, reg mrlog.Register, extended bool) (Outcome, error) {
-	b, err := k.book(reg)
-	if err != nil {
-		return Outcome{}, err
-	}
-	if !b.blind() {
-		return Outcome{}, fmt.Errorf("%s: %w", reg, ErrReadable)
-	}
-	if err := b.enter(ctx); err != nil {
-		return Outcome{}, err
-	}
-	defer b.leave()
-	defer b.release()
-	err = b.bring(ctx, time.Now().Add(k.timeout), false)
-	u, doubt := errors.AsType[*UndecidedError](err)
-	switch {
-	case err == errNoLog:
-		return Outcome{Absent: true}, nil
-	case doubt && extended:
-		b.outcome.Assumed = true
-	case doubt:
-		n, err := k.device.Extend(context.WithoutCancel(ctx), reg, [][]mrlog.Digest{measure(u.Line, b.desc.Banks)})
-		if err == nil && n != 1 {
-			err = fmt.Errorf("the device extended %d records of 1 and gave no error", n)
-		}
-		if err != nil {
-			return b.outcome, fmt.Errorf("%w: extending it: %w", u, err)
-		}
-		b.outcome.Assumed, b.outcome.Extended = true, 1
-	}
-	if doubt {
-		b.sure = b.known.records
-		if err := b.clear(); err != nil {
-			return b.outcome, b.notMended("clearing the sticky bit", err)
-		}
-		b.agree()
-		err = nil
-	}
-	b.outcome.Records = b.known.records
-	return b.outcome, err
 }

@@ -43,6 +43,7 @@ type book struct {
 	mtime  unix.Timespec
 	agreed *agreement // where log and register agreed then
 	told   bool       // a divergence was reported since the two agreed
+	unsure bool       // what the register gave may be of before the extend that the log is marked with; see doubt.go
 	sure   int64      // so many records were extended, though the bit may be set; for registers that cannot be read
 	index  index      // of known's records; nil until it is needed
 
@@ -255,19 +256,28 @@ func (b *book) follow(ctx context.Context) error {
 	return nil
 }
 
-// live reads the register.
+// live reads the register, and refuses a value that may be old.
 func (b *book) live(ctx context.Context) ([]mrlog.Digest, error) {
+	r, err := b.read(ctx)
+	if err == nil && !r.Fresh {
+		err = b.stale()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Values, nil
+}
+
+// read reads the register.
+func (b *book) read(ctx context.Context) (device.Reading, error) {
 	if b.blind() {
-		return nil, fmt.Errorf("%s: register cannot be read: %s", b.desc.Name, b.desc.NotReadable)
+		return device.Reading{}, fmt.Errorf("%s: register cannot be read: %s", b.desc.Name, b.desc.NotReadable)
 	}
 	r, err := b.k.device.Read(ctx, b.desc.Name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: reading the register: %w", b.desc.Name, err)
+		return device.Reading{}, fmt.Errorf("%s: reading the register: %w", b.desc.Name, err)
 	}
-	if !r.Fresh {
-		return nil, fmt.Errorf("%s: reading the register: the device gave a value that may be old", b.desc.Name)
-	}
-	return r.Values, nil
+	return r, nil
 }
 
 // reconcile compares log and register under the lock, and mends.
@@ -304,7 +314,7 @@ func (b *book) reconcile(ctx context.Context) error {
 		if err := b.known.advance(b.log, st.Size, b.index.add(&b.known)); err != nil {
 			return err
 		}
-		live, err := b.live(ctx)
+		live, err := b.weighed(ctx, &st)
 		if err != nil {
 			return err
 		}
@@ -349,6 +359,10 @@ func (b *book) mend(ctx context.Context, size int64, live []mrlog.Digest) (again
 	v := decide(s.found)
 	b.known, b.index = s.log, nil
 	switch v.action {
+	case extend:
+		if b.unsure {
+			return false, b.undecided(s.found.matches[0], s.tail)
+		}
 	case diverged:
 		return false, s.divergence(v.reason, b.desc, b.log.path, b.agreed)
 	case setAside:
@@ -403,7 +417,11 @@ func (b *book) extendTail(ctx context.Context, tail [][]mrlog.Digest) error {
 	if err == nil {
 		err = fmt.Errorf("the device extended %d records of %d and gave no error", n, len(tail))
 	}
-	if now, rerr := b.live(context.WithoutCancel(ctx)); rerr == nil && sameValues(b.known.values, now) {
+	now, rerr := b.live(context.WithoutCancel(ctx))
+	switch {
+	case rerr != nil:
+		err = errors.Join(err, b.doubt())
+	case sameValues(b.known.values, now):
 		b.outcome.Extended = len(tail) // whatever the error was, it happened
 		return nil
 	}

@@ -46,6 +46,9 @@ type disk interface {
 	syncDir(path string) error
 	// mark sets or clears the sticky bit: a write is in flight.
 	mark(fd int, inFlight bool) error
+	// doubt sets it, and says besides that nobody knows how much of what is in
+	// flight was extended.
+	doubt(fd int) error
 	// place renames to a name that must not be there.
 	place(from, to string) error
 	// link gives a file a second name that must not be there.
@@ -63,6 +66,7 @@ const (
 	dirMode  = 0o700
 	logMode  = 0o600
 	inFlight = unix.S_ISVTX
+	doubted  = unix.S_IXUSR // only with inFlight
 )
 
 // system is the disk of the operating system.
@@ -171,6 +175,8 @@ func (system) mark(fd int, on bool) error {
 	}
 	return unix.Fchmod(fd, mode)
 }
+
+func (system) doubt(fd int) error { return unix.Fchmod(fd, logMode|inFlight|doubted) }
 
 func (system) place(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)

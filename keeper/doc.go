@@ -37,5 +37,6 @@
 // A register that cannot be read has no value to compare with. Its log says
 // alone how far it was extended, but for one record at most, whose writer died
 // while it extended it: then nothing is appended ([ErrUndecided]) until somebody
-// has said what happened ([Keeper.Settle]).
+// has said what happened ([Keeper.Settle]). The same goes for a device that failed
+// and gives values from a cache (doubt.go).
 package keeper

@@ -93,7 +93,7 @@ func openLog(dir string, access int) (*logFile, error) {
 var errLogGone = errors.New("the folder is there, and no log in it")
 
 // check looks at the open log: a regular file of the effective user, of mode
-// 0600 and perhaps the sticky bit, with one link. A second link is all right
+// 0600 and perhaps the sticky bit, or 01700 (doubt.go), with one link. A second link is all right
 // while it is log.N beside it: such a one is there for an instant when a new
 // log begins, see setAside. A file without any link passes: see still.
 func (l *logFile) check() (unix.Stat_t, error) {
@@ -107,7 +107,7 @@ func (l *logFile) check() (unix.Stat_t, error) {
 	switch mode := st.Mode & 0o7777; {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return unsafe("it is not a regular file")
-	case mode&^inFlight != logMode:
+	case mode&^inFlight != logMode && mode != logMode|inFlight|doubted:
 		return unsafe("its mode is %04o, want %04o", mode, logMode)
 	case int(st.Uid) != os.Geteuid():
 		return unsafe("it belongs to user %d, want %d", st.Uid, os.Geteuid())

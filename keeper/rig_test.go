@@ -264,6 +264,10 @@ func (d faultDisk) mark(fd int, on bool) error {
 	return d.f.run(fmt.Sprintf("mark %t", on), func() error { return d.disk.mark(fd, on) })
 }
 
+func (d faultDisk) doubt(fd int) error {
+	return d.f.run("doubt", func() error { return d.disk.doubt(fd) })
+}
+
 func (d faultDisk) place(a, b string) error {
 	return d.f.run("place "+filepath.Base(b), func() error { return d.disk.place(a, b) })
 }

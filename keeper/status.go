@@ -29,7 +29,7 @@ const (
 	Torn       State = "torn"       // the last line has no newline; the next operation mends that
 	Earlier    State = "earlier"    // the register was reset with the machine; the next operation begins a new log
 	Diverged   State = "diverged"   // they do not belong together; see Status.Err, a *Divergence
-	Undecided  State = "undecided"  // the register cannot be read, and the last record may have been extended or not; see Status.Err, an *UndecidedError
+	Undecided  State = "undecided"  // nobody can tell whether a record was extended: the register cannot be read, or gives a value that may be old; see Status.Err, an *UndecidedError
 	Unreadable State = "unreadable" // log or register cannot be read, or are not safe to use; see Status.Err
 )
 
@@ -150,11 +150,14 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 		return s, true
 	}
 	var live []mrlog.Digest
+	var unproven, stale bool // see doubt.go
 	var err error
 	if !b.blind() {
-		if live, err = b.live(ctx); err != nil {
+		var r device.Reading
+		if r, err = b.read(ctx); err != nil {
 			return unreadable(err)
 		}
+		live, unproven, stale = r.Values, r.Cached || !r.Fresh, !r.Fresh
 		s.Device = live
 	}
 	// As open and create have it; what is not there yet cannot be wrong.
@@ -199,6 +202,10 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 		return unreadable(err)
 	}
 	s.Size, s.InFlight = st.Size, st.Mode&inFlight != 0
+	unsure := unproven && st.Mode&doubted != 0
+	if stale && !unsure {
+		return unreadable(b.stale())
+	}
 	if b.blind() {
 		return b.lookBlind(log, st, s)
 	}
@@ -217,6 +224,13 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 		s.State, s.Err, s.Remedy = Diverged, d, d.Remedy
 	case v.action == setAside:
 		s.State, s.Remedy = Earlier, "nothing: the next event keeps this log and begins a new one"
+	case v.action == extend && unsure:
+		err := undecidedAt(log, found.log.offset, found.found.matches[0], b.desc, found.tail)
+		u, ok := errors.AsType[*UndecidedError](err)
+		if !ok {
+			return unreadable(err)
+		}
+		s.State, s.Err, s.Remedy = Undecided, u, u.remedy()
 	case v.action == complete:
 		s.State, s.Remedy = Torn, repair
 		found.found.matches[0] = found.log.records // and one more: nothing is missing
@@ -268,11 +282,11 @@ func (b *book) lookBlind(log *logFile, st unix.Stat_t, s Status) (_ Status, sett
 	case f.torn:
 		s.State, s.Remedy = Torn, "mrlog recover, or the next event, mends it"
 	case f.doubtful:
-		at, line, err := lastRecord(log, r.offset)
-		if err != nil {
+		err := undecidedAt(log, r.offset, r.records-1, b.desc, nil)
+		u, ok := errors.AsType[*UndecidedError](err)
+		if !ok {
 			return unreadable(err)
 		}
-		u := &UndecidedError{Register: s.Register, Path: s.Path, Place: at, Line: line}
 		s.State, s.Err, s.Remedy = Undecided, u, u.remedy()
 	default:
 		s.State = Clean

@@ -33,7 +33,8 @@ have diverged it changes nothing (exit 3).
 
 Where a register cannot be read, a writer that died while it extended the
 register leaves a record of which nobody can tell whether it was extended: it is
-undecided (exit 3). Find out, from a quote for one, and say so with --assume:
+undecided (exit 3). So does a device that fails and gives values from a cache (a
+TDX guest without its reports). Find out, from a quote for one, and say so with --assume:
 "extended" leaves the record as it is, "not-extended" extends it now. A wrong
 answer gives a log that does not lead to the register's value.`,
 		Example: `  mrlog recover
@@ -45,7 +46,7 @@ answer gives a log that does not lead to the register's value.`,
 		},
 	}
 	cmd.Flags().StringVar(&register, "register", "", "this `REGISTER` only (default: every one that has a log)")
-	cmd.Flags().StringVar(&assume, "assume", "", "`WHAT` became of an undecided record of a register that cannot be read: extended or not-extended")
+	cmd.Flags().StringVar(&assume, "assume", "", "`WHAT` became of an undecided record: extended or not-extended")
 	return cmd
 }
 

@@ -52,9 +52,11 @@
 // registers of the tree at once, and refreshes it at the first read after a
 // write that succeeded. A write that failed leaves the cache as it is, although
 // the register may have been extended. So from a failed write on, a [Device]
-// gives Fresh as false for all its registers, until one of its writes
-// succeeds; EINTR, and EBUSY on TDX, do not count as failed. What one Device
-// cannot know is what others did: after the failed write of another process,
-// or an extend that did not go through this driver, a reading says Fresh and
-// may be old. Whoever wants to be sure has a report device.
+// gives Fresh as false for that register, until one of its writes succeeds, or
+// the attribute gives another value than at the first read after the failure,
+// which says that the cache was refreshed since; EINTR, and EBUSY on TDX, do
+// not count as failed. What one Device cannot know is what others did: after
+// the failed write of another process, or an extend that did not go through
+// this driver, a reading says Fresh and may be old. It therefore says Cached,
+// too. Whoever wants to be sure has a report device.
 package tsm

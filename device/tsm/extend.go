@@ -53,7 +53,7 @@ func (d *Device) Extend(ctx context.Context, reg mrlog.Register, records [][]mrl
 	}
 	defer f.close()
 	for i, digests := range records {
-		if err := d.write(ctx, f, digests[0].Sum); err != nil {
+		if err := d.write(ctx, reg, f, digests[0].Sum); err != nil {
 			return i, fmt.Errorf("%s: record %d of the request: %w", reg, i, err)
 		}
 		ctx = context.WithoutCancel(ctx) // an extend cannot be taken back
@@ -63,21 +63,25 @@ func (d *Device) Extend(ctx context.Context, reg mrlog.Register, records [][]mrl
 
 // write extends once. While it waits for a busy module, nothing has happened,
 // and ctx can end it.
-func (d *Device) write(ctx context.Context, f file, digest []byte) error {
+func (d *Device) write(ctx context.Context, reg mrlog.Register, f file, digest []byte) error {
 	return d.again(ctx, f.path, func() error {
 		d.order.Lock()
 		defer d.order.Unlock()
 		n, err := unix.Pwrite(f.fd, digest, 0)
 		switch {
 		case err == nil && n == len(digest):
-			d.stale = false
+			d.doubt.Lock()
+			clear(d.stale)
+			d.doubt.Unlock()
 			return nil
 		case err == nil:
 			err = fmt.Errorf("short write: %d of %d bytes", n, len(digest))
 		case d.nothingHappened(err):
 			return &fs.PathError{Op: "write", Path: f.path, Err: err}
 		}
-		d.stale = true
+		d.doubt.Lock()
+		d.stale[reg] = nil
+		d.doubt.Unlock()
 		return &fs.PathError{Op: "write", Path: f.path, Err: err}
 	})
 }

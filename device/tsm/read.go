@@ -6,6 +6,7 @@
 package tsm
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -35,7 +36,7 @@ func (d *Device) Read(ctx context.Context, reg mrlog.Register) (device.Reading, 
 		return device.Reading{}, fmt.Errorf("%s: %s", reg, r.NotReadable)
 	}
 	bank := r.Banks[0]
-	reading := device.Reading{Fresh: true}
+	reading := device.Reading{Fresh: true, Cached: d.report == nil}
 	var value []byte
 	if d.report != nil {
 		value, err = d.reported(ctx, reg)
@@ -68,11 +69,31 @@ func (d *Device) attribute(ctx context.Context, reg mrlog.Register, size int) (v
 		if n != size {
 			return fmt.Errorf("%s: a value of %d bytes, want %d", f.path, n, size)
 		}
-		fresh = !d.stale
+		fresh = d.fresh(reg, buf[:n])
 		return nil
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("%s: %w", reg, err)
 	}
 	return buf[:size:size], fresh, nil
+}
+
+// fresh reports whether what an attribute gave may be older than a write of
+// ours that failed. If it is not what the first read after that write gave, the
+// kernel has refreshed it in between.
+func (d *Device) fresh(reg mrlog.Register, value []byte) bool {
+	d.doubt.Lock()
+	defer d.doubt.Unlock()
+	first, failed := d.stale[reg]
+	switch {
+	case !failed:
+		return true
+	case first == nil:
+		d.stale[reg] = bytes.Clone(value)
+		return false
+	case bytes.Equal(first, value):
+		return false
+	}
+	delete(d.stale, reg)
+	return true
 }

@@ -47,7 +47,8 @@ type Device struct {
 	// a read that ran beside a write could not tell whether it saw what the
 	// write then failed with.
 	order sync.RWMutex
-	stale bool // a write has failed since the last that succeeded
+	doubt sync.Mutex                // about stale; order comes first
+	stale map[mrlog.Register][]byte // a write to these has failed since the last to any that succeeded; what the first read gave since, nil before it
 }
 
 var _ device.Device = (*Device)(nil)
@@ -87,6 +88,7 @@ func Open(o Options) (*Device, error) {
 	d := &Device{
 		info:  device.Info{Kind: kindTSM, Simulated: simulated || isSample(tree), Where: tree},
 		paths: make(map[mrlog.Register]string),
+		stale: make(map[mrlog.Register][]byte),
 		isTDX: s.isTDX(),
 	}
 	if d.isTDX {
