@@ -52,6 +52,8 @@ var layers = []struct {
 	{"internal/strict", layer{column: base, imports: ".", libs: []string{libJSON}, pure: true}},
 	{"internal/line", layer{column: base, pure: true}},
 	{"dstack", layer{column: base, imports: ". internal/strict internal/line", pure: true}},
+	{"systemd", layer{column: base, imports: ". internal/strict", pure: true}},
+	{"aael", layer{column: base, imports: ". tcg internal/line", pure: true}},
 	{"internal/pipe", layer{column: base, imports: ".", pure: true}},
 	{"internal/term", layer{column: base, libs: []string{libTerm, libSys}}},
 	{"internal/vectors", layer{column: tests}},
