@@ -586,3 +586,37 @@ func TestBlindTakenBack(t *testing.T) {
 	}
 	t.Logf("%d pairs of faults, %d left doubt", ran, doubts)
 }
+
+// A line that its writer takes back is never a record to those who wait for the
+// lock meanwhile.
+func TestBlindLearnsUnderTheLock(t *testing.T) {
+	r := blinded(newRig(t))
+	f := new(faults)
+	writer, waiter := r.open(f), r.open(nil)
+	r.append(writer, "a")
+	r.append(waiter, "b")
+	newline := false
+	f.at = func(n int, step string) fate {
+		if step == "mark true" {
+			newline = true
+		}
+		if newline && step == "size" { // the line is whole, and the lock is held
+			newline = false
+			must(t, waiter.books[r.reg].catchUp())
+			return failBefore
+		}
+		return pass
+	}
+	if _, err := writer.Append(context.Background(), r.reg, []Event{ev("c")}); !errors.Is(err, ErrRefused) {
+		t.Fatalf("got %v", err)
+	}
+	f.at = nil
+	r.append(writer, "a longer one than was taken back")
+	e := ev("c")
+	e.Once = true
+	got, err := waiter.Append(context.Background(), r.reg, []Event{e})
+	if err != nil || got[0].AlreadyThere || got[0].Record != 4 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	r.wantEvents("a", "b", "a longer one than was taken back", "c")
+}

@@ -149,8 +149,10 @@ func (b *book) bring(ctx context.Context, deadline time.Time, create bool) (err 
 // catchUp hashes what is new, ahead of the lock. A log that has been kept as
 // log.N meanwhile may be treated as its owner likes.
 func (b *book) catchUp() error {
-	if b.blind() && b.known.offset == 0 && b.agreed != nil {
-		return nil // mendBlind looks whether the log is still the one it was
+	if b.blind() {
+		// What a writer takes back, only the register would tell us: a line is a
+		// record when nobody holds the lock, and not before.
+		return nil
 	}
 	st, err := b.log.check()
 	if err == nil {
