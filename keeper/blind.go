@@ -175,7 +175,7 @@ func blindDivergence(f blindFinding, r *replay, desc device.Register, path strin
 //
 // A torn line loses the bit before it is cut off: without it, the bit would be
 // about the record before.
-func (b *book) mendBlind(st unix.Stat_t) (again bool, err error) {
+func (b *book) mendBlind(ctx context.Context, st unix.Stat_t) (again bool, err error) {
 	marked := st.Mode&inFlight != 0
 	// There is no register to say so if records that were extended are gone.
 	stands := b.agreed == nil || b.known.records > b.agreed.place.Record
@@ -207,7 +207,7 @@ func (b *book) mendBlind(st unix.Stat_t) (again bool, err error) {
 		b.known, b.index = replay{}, nil // to be looked at again as a whole
 		return false, d
 	case f.earlier:
-		return true, b.setAside(resetValue(b.desc))
+		return true, b.setAside(ctx, resetValue(b.desc))
 	case f.init != nil:
 		digests := measure(f.init, b.desc.Banks)
 		if err := b.appendMarked(digests, st.Size, st.Size); err != nil {

@@ -47,11 +47,15 @@ type book struct {
 	sure   int64      // so many records were extended, though the bit may be set; for registers that cannot be read
 	index  index      // of known's records; nil until it is needed
 
-	outcome Outcome // of the operation at hand
+	outcome  Outcome   // of the operation at hand
+	deadline time.Time // for its locks
 }
 
 // errNoLog: there is no log, and none was to be made.
 var errNoLog = errors.New("there is no log")
+
+// errMoved: the log that is locked is no longer the one at its path.
+var errMoved = errors.New("the log was deleted or replaced")
 
 // maxReopen bounds how often one operation follows a log to another file. A
 // new log begins by hand or with a boot; never so often.
@@ -105,7 +109,7 @@ func (b *book) acquire(ctx context.Context, deadline time.Time, create bool) err
 // divergence, it is the lock of the log that has diverged. Only that the log is
 // gone can be said without one.
 func (b *book) bring(ctx context.Context, deadline time.Time, create bool) (err error) {
-	b.outcome = Outcome{}
+	b.outcome, b.deadline = Outcome{}, deadline
 	defer func() {
 		if e, ok := errors.AsType[*LockError](err); ok {
 			e.Waited = time.Since(deadline.Add(-b.k.timeout))
@@ -141,7 +145,9 @@ func (b *book) bring(ctx context.Context, deadline time.Time, create bool) (err 
 			}
 			continue
 		}
-		return b.reconcile(ctx)
+		if err := b.reconcile(ctx); err != errMoved {
+			return err
+		}
 	}
 	return fmt.Errorf("%s: replaced again and again by other processes", b.dir)
 }
@@ -285,6 +291,15 @@ func (b *book) read(ctx context.Context) (device.Reading, error) {
 // reconcile compares log and register under the lock, and mends.
 func (b *book) reconcile(ctx context.Context) error {
 	for turn := range 2 { // a second time for the log that setAside began
+		if turn > 0 {
+			// Before INIT is extended, it must be the log for everybody else.
+			switch id, err := b.log.still(); {
+			case err != nil:
+				return err
+			case id != same:
+				return errMoved
+			}
+		}
 		st, err := b.log.check()
 		if err != nil {
 			return err
@@ -304,7 +319,7 @@ func (b *book) reconcile(ctx context.Context) error {
 			b.outcome.InFlight = st.Mode&inFlight != 0
 		}
 		if b.blind() {
-			switch again, err := b.mendBlind(st); {
+			switch again, err := b.mendBlind(ctx, st); {
 			case err != nil:
 				return err
 			case again:
@@ -368,7 +383,7 @@ func (b *book) mend(ctx context.Context, size int64, live []mrlog.Digest) (again
 	case diverged:
 		return false, s.divergence(v.reason, b.desc, b.log.path, b.agreed)
 	case setAside:
-		return true, b.setAside(live)
+		return true, b.setAside(ctx, live)
 	}
 	disk, fd := b.k.disk, b.log.fd
 	if v.cut {

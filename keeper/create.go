@@ -160,6 +160,20 @@ func lockState(ctx context.Context, state string, deadline time.Time) (folder in
 	return folder, nil
 }
 
+// lockFolder takes the lock under which a log takes the place of another, or of
+// one that is gone. Nobody else can open the folder. It is taken after that of
+// the log, if there is one, and nobody waits for a log under it.
+func lockFolder(ctx context.Context, dir string, deadline time.Time) (folder int, err error) {
+	if folder, err = ownFolder(dir); err != nil {
+		return -1, err
+	}
+	if err := lock(ctx, folder, dir, deadline); err != nil {
+		unix.Close(folder)
+		return -1, err
+	}
+	return folder, nil
+}
+
 // createState makes the state folder.
 func (b *book) createState() error {
 	var st unix.Stat_t
@@ -208,6 +222,7 @@ func (b *book) begin(ctx context.Context, path string, text []byte) (step string
 //
 // Steps, in order, under the lock of the old log:
 //
+//	flock(folder, LOCK_EX), fstat, lstat  still the log at its path?
 //	unlink(log.new) of a keeper that died
 //	open(log.new, O_CREAT|O_EXCL), fchmod(01600), flock(log.new, LOCK_EX)
 //	write, fstat, fdatasync(log.new)
@@ -216,8 +231,20 @@ func (b *book) begin(ctx context.Context, path string, text []byte) (step string
 //	fsync(folder)
 //	close(old log)                        its waiters go over to the new one
 //
-// A crash between link and rename leaves a log with two names: unlinkTwin.
-func (b *book) setAside(live []mrlog.Digest) error {
+// A crash between link and rename leaves a log with two names: unlinkTwin. The
+// error is errMoved if the log is no longer the one at its path.
+func (b *book) setAside(ctx context.Context, live []mrlog.Digest) error {
+	folder, err := lockFolder(ctx, b.dir, b.deadline)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(folder) // and gives up its lock
+	switch id, err := b.log.still(); {
+	case err != nil:
+		return err
+	case id != same:
+		return errMoved
+	}
 	disk, old, fail := b.k.disk, b.log, b.notBegun
 	path, fresh := old.path, filepath.Join(b.dir, newName)
 	text, err := b.opening(live)

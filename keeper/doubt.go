@@ -131,7 +131,7 @@ func (b *book) settle(ctx context.Context, u *UndecidedError, extended bool) err
 		todo = todo[1:]
 	}
 	if extended && u.Cached && len(todo) == 0 {
-		if err := b.setAside(b.known.values); err != nil {
+		if err := b.setAside(ctx, b.known.values); err != nil {
 			return err
 		}
 		st, err := b.log.check()

@@ -116,7 +116,7 @@ func (b *book) newLog(ctx context.Context, deadline time.Time) (n Begun, err err
 			case !made:
 				continue // it is back
 			}
-		default:
+		default: // the log is there, and locked
 			live, err := b.presentValue(ctx, d, last)
 			if err != nil {
 				return n, err
@@ -126,7 +126,10 @@ func (b *book) newLog(ctx context.Context, deadline time.Time) (n Begun, err err
 				n.Records = d.Records
 			}
 			n.Joined = (d == nil || !b.blind()) && b.known.stop == nil && b.known.second == nil && sameValues(b.known.values, live)
-			if err := b.setAside(live); err != nil {
+			switch err := b.setAside(ctx, live); {
+			case err == errMoved:
+				continue
+			case err != nil:
 				return n, err
 			}
 			n.Kept = b.outcome.SetAside
@@ -170,20 +173,21 @@ func (b *book) begun(n Begun) Begun {
 // for. The new log is open and locked afterwards, its INIT not
 // extended yet.
 //
-// There is no log to lock: STATE is locked instead, as for a first log. A keeper
+// There is no log to lock: the folder is locked instead, as by setAside, so that
+// neither puts its log in the place of the other's. A keeper
 // that still has the deleted log open and is in the middle of an append is not
 // kept out by that. It extends the register behind INIT, which is noticed when
 // INIT is to be extended.
 //
 // Steps, in order:
 //
-//	flock(STATE, LOCK_EX)                 one at a time
+//	flock(folder, LOCK_EX)                one at a time
 //	lstat(log)                            still none?
 //	device: Read
-//	unlink(log.new) of a keeper that died
-//	open(log.new, O_CREAT|O_EXCL), fchmod(01600), flock(log.new, LOCK_EX)
-//	write, fstat, fdatasync(log.new)
-//	renameat2(log.new, log, RENAME_NOREPLACE)   a log put back is not lost again
+//	unlink(log.lost) of a keeper that died
+//	open(log.lost, O_CREAT|O_EXCL), fchmod(01600), flock(log.lost, LOCK_EX)
+//	write, fstat, fdatasync(log.lost)
+//	renameat2(log.lost, log, RENAME_NOREPLACE)   a log put back is not lost again
 //	fsync(folder)
 func (b *book) beginLost(ctx context.Context, deadline time.Time, live []mrlog.Digest) (made bool, err error) {
 	disk := b.k.disk
@@ -193,12 +197,12 @@ func (b *book) beginLost(ctx context.Context, deadline time.Time, live []mrlog.D
 	if b.volatile, err = disk.volatile(b.dir); err != nil {
 		return false, err
 	}
-	state, err := lockState(ctx, b.k.state, deadline)
+	folder, err := lockFolder(ctx, b.dir, deadline)
 	if err != nil {
 		return false, err
 	}
-	defer unix.Close(state) // and gives up its lock
-	path, fresh := filepath.Join(b.dir, logName), filepath.Join(b.dir, newName)
+	defer unix.Close(folder) // and gives up its lock
+	path, fresh := filepath.Join(b.dir, logName), filepath.Join(b.dir, lostName)
 	var st unix.Stat_t
 	switch err := unix.Lstat(path, &st); {
 	case err == nil:

@@ -6,6 +6,7 @@
 package keeper
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -323,13 +324,14 @@ func TestTraceNewLog(t *testing.T) {
 		}
 	}
 	fresh := []string{"unlink log.new", "create log.new", "write", "size", "sync"}
+	lost := []string{"unlink log.lost", "create log.lost", "write", "size", "sync"}
 	extend := []string{"read", "mark true", "sync", "extend 1", "mark false"}
 	want("clean", slices.Concat([]string{"read", "read"}, fresh, []string{"link log.1", "replace log", "sync rtmr2"}, extend)...)
 	r.m.extend(r.reg, "stray")
 	want("diverged", slices.Concat([]string{"read", "read"}, fresh, []string{"link log.2", "replace log", "sync rtmr2"}, extend)...)
 	must(t, os.Remove(r.log()))
 	// Once for the log that was known, once for the path.
-	want("gone", slices.Concat([]string{"read", "read", "read"}, fresh, []string{"place log", "sync rtmr2"}, extend)...)
+	want("gone", slices.Concat([]string{"read", "read", "read"}, lost, []string{"place log", "sync rtmr2"}, extend)...)
 }
 
 // TestNewLogWhenFull: the way on for a log at its limit.
@@ -435,14 +437,14 @@ func TestNewLogRefused(t *testing.T) {
 	must(t, unix.Flock(int(f.Fd()), unix.LOCK_UN))
 
 	must(t, os.Remove(r.log()))
-	state, err := os.Open(r.state)
+	folder, err := os.Open(r.dir())
 	must(t, err)
-	defer state.Close()
-	must(t, unix.Flock(int(state.Fd()), unix.LOCK_EX))
-	if e, ok := errors.AsType[*LockError](second(k.NewLog(context.Background(), r.reg))); !ok || e.Path != r.state || e.Waited < 20*time.Millisecond {
-		t.Errorf("gone, and STATE locked: %v", e)
+	defer folder.Close()
+	must(t, unix.Flock(int(folder.Fd()), unix.LOCK_EX))
+	if e, ok := errors.AsType[*LockError](second(k.NewLog(context.Background(), r.reg))); !ok || e.Path != r.dir() || e.Waited < 20*time.Millisecond {
+		t.Errorf("gone, and the folder locked: %v", e)
 	}
-	must(t, unix.Flock(int(state.Fd()), unix.LOCK_UN))
+	must(t, unix.Flock(int(folder.Fd()), unix.LOCK_UN))
 
 	must(t, os.Symlink("elsewhere", r.log()))
 	if _, err := k.NewLog(context.Background(), r.reg); !errors.Is(err, ErrUnsafe) {
@@ -515,5 +517,89 @@ func TestOnceAcrossNewLogs(t *testing.T) {
 	next()
 	if once("planted") || once("c") || !once("planted") {
 		t.Error("a log that diverged counts")
+	}
+}
+
+// A log is deleted while a new one is about to take its place, and somebody asks
+// for another: what is acknowledged stays, and no log takes the place of one that
+// is not kept.
+func TestNewLogRace(t *testing.T) {
+	for _, step := range []string{"unlink log.new", "create log.new", "link log.1", "replace log"} {
+		r := newRig(t)
+		r.append(r.open(nil), "a")
+		r.m.reset()
+		r.boot = "boot-2"
+		f := new(faults)
+		k := r.open(f, func(o *Options) { o.LockTimeout = 100 * time.Millisecond })
+		var acked []string
+		reached := false
+		f.at = func(n int, s string) fate {
+			if s != step || reached {
+				return pass
+			}
+			reached = true
+			must(t, os.Remove(r.log()))
+			other := r.open(nil, func(o *Options) { o.LockTimeout = 20 * time.Millisecond })
+			if _, err := other.NewLog(context.Background(), r.reg); err == nil {
+				r.append(other, "b")
+				acked = append(acked, line("b"))
+			} else if !errors.Is(err, ErrLocked) {
+				t.Errorf("%s: log new: %v", step, err)
+			}
+			return pass
+		}
+		if _, err := k.Append(context.Background(), r.reg, []Event{ev("c")}); err == nil {
+			acked = append(acked, line("c"))
+		} else if !errors.Is(err, ErrDiverged) && !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: %v", step, err)
+		}
+		if !reached {
+			t.Fatalf("%s: no such step", step)
+		}
+		if _, err := k.NewLog(context.Background(), r.reg); err != nil {
+			t.Errorf("%s: log new: %v", step, err)
+		}
+		r.append(k, "d")
+		r.check()
+		logs, err := filepath.Glob(r.log() + "*")
+		must(t, err)
+		var all []byte
+		for _, l := range logs {
+			data, err := os.ReadFile(l)
+			must(t, err)
+			all = append(all, data...)
+		}
+		for _, l := range acked {
+			if !bytes.Contains(all, []byte(l+"\n")) {
+				t.Errorf("%s: %q was acknowledged, and is in none of %q", step, l, logs)
+			}
+		}
+	}
+}
+
+// A new log that is deleted before its INIT was extended is gone: nothing is
+// extended that stands nowhere.
+func TestNewLogDeletedAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.append(r.open(nil), "a")
+	r.m.reset()
+	r.boot = "boot-2"
+	f := new(faults)
+	k := r.open(f)
+	replaced := false
+	f.at = func(n int, s string) fate {
+		if s == "replace log" {
+			replaced = true
+		}
+		if replaced && s == "sync rtmr2" {
+			must(t, os.Remove(r.log()))
+		}
+		return pass
+	}
+	before := r.m.value(r.reg)
+	_, err := k.Append(context.Background(), r.reg, []Event{ev("b")})
+	wantDiverged(t, err, LogGone)
+	if now := r.m.value(r.reg); !bytes.Equal(now["sha384"], before["sha384"]) {
+		t.Error("INIT of a log that is gone was extended")
 	}
 }
