@@ -59,6 +59,9 @@ func (r *Reader) shape() int {
 		return 0
 	}
 	length := binary.LittleEndian.Uint32(p[oldSize-lengthSize:])
+	if int64(length) < int64(len(signature)) {
+		return 0
+	}
 	if length > specFixed+specAlg*mrlog.MaxDigests+1+255 {
 		if signed {
 			r.err = r.fault(oldSize-lengthSize, limitErr("header", uint64(length), specFixed+specAlg*mrlog.MaxDigests+1+255))
@@ -109,7 +112,10 @@ func (r *Reader) space(head int) {
 // log, as far as [MaxLookAhead] shows: indexes up to 4, and one bank. An empty
 // log does.
 func (r *Reader) looksCC(at int) bool {
-	var bank mrlog.Alg
+	var bank mrlog.Alg // of the records
+	if !r.opts.Bare {
+		bank = r.table[0].Alg
+	}
 	p := r.src.mem[:min(len(r.src.mem), MaxLookAhead)]
 	for at < MaxLookAhead {
 		if bank != 0 {
@@ -133,7 +139,7 @@ func (r *Reader) looksCC(at int) bool {
 					bank = alg
 				}
 				if alg != bank || !ccBank(alg) {
-					return false
+					return !r.opts.Bare // an error, but of several banks
 				}
 				size += alg.Size() + lengthSize
 				if len(p)-at >= size {

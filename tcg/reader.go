@@ -175,20 +175,16 @@ func (r *Reader) fault(offset int64, err error) error {
 // finish counts what follows the last record.
 func (r *Reader) finish(b *mrlog.Batch) error {
 	r.last.Offset = r.src.base
+	buf := r.src.begin(b)
 	for {
-		buf := r.src.begin(b)
-		if len(buf) == 0 {
-			var err error
-			if buf, err = r.src.more(b, buf); err != nil {
-				return err
-			}
-		}
 		if at := r.last.take(buf); at >= 0 && !r.opts.IgnoreTrailing {
 			return r.fault(r.src.base+int64(at), fmt.Errorf("the log ends at offset %d, and what follows is no padding", r.last.Offset))
 		}
 		r.padding.Store(r.last.Padding())
-		r.src.end(buf, len(buf))
-		b.Reset()
+		var err error
+		if buf, err = r.src.more(b, r.src.drop(buf)); err != nil {
+			return err
+		}
 	}
 }
 

@@ -113,3 +113,14 @@ func (s *source) end(buf []byte, n int) {
 	}
 	s.tail = append(s.tail[:0], buf[n:]...)
 }
+
+// drop is done with the window, and returns its memory for more, if nothing
+// else can point into it.
+func (s *source) drop(buf []byte) []byte {
+	inMemory := len(s.mem) > 0
+	s.end(buf, len(buf))
+	if inMemory || s.r == nil {
+		return nil
+	}
+	return buf[:0]
+}

@@ -94,7 +94,7 @@ var testLibs = map[string]string{
 	libSys:                            "locks and signals",
 	"github.com/fxamacker/cbor/v2":    "independent CBOR",
 	"github.com/google/go-cmp":        "differences that a person can read",
-	"github.com/google/go-eventlog":   "independent CEL-TLV",
+	"github.com/google/go-eventlog":   "independent CEL-TLV and TCG logs",
 	"github.com/rogpeppe/go-internal": "scripts that run the program",
 	"pgregory.net/rapid":              "properties and state machines",
 }
@@ -153,7 +153,7 @@ var linked = []struct {
 		"google.golang.org/protobuf":       "no format here is protobuf",
 		"github.com/golang/protobuf":       "no format here is protobuf",
 		"github.com/fxamacker/cbor/v2":     "a test checks our CBOR against it, which proves nothing if we use it",
-		"github.com/google/go-eventlog":    "a test checks our TLV against it, which proves nothing if we use it",
+		"github.com/google/go-eventlog":    "tests check our readers against it, which proves nothing if we use it",
 		"pgregory.net/rapid":               "for tests only",
 		"github.com/google/go-cmp":         "for tests only",
 		"github.com/rogpeppe/go-internal":  "for tests only",
