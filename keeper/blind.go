@@ -170,7 +170,7 @@ func blindDivergence(f blindFinding, r *replay, desc device.Register, path strin
 // Steps, in order:
 //
 //	torn line:     fchmod(0600), fsync, if the bit is set; then ftruncate, fsync
-//	torn INIT:     as appendMarked
+//	torn INIT:     fsync(folder), fsync(STATE), then as appendMarked
 //	earlier boot:  see setAside
 //
 // A torn line loses the bit before it is cut off: without it, the bit would be
@@ -209,6 +209,9 @@ func (b *book) mendBlind(ctx context.Context, st unix.Stat_t) (again bool, err e
 	case f.earlier:
 		return true, b.setAside(ctx, resetValue(b.desc))
 	case f.init != nil:
+		if err := b.syncFolders(); err != nil {
+			return false, err
+		}
 		digests := measure(f.init, b.desc.Banks)
 		if err := b.appendMarked(digests, st.Size, st.Size); err != nil {
 			return false, err

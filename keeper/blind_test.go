@@ -224,7 +224,7 @@ func TestTraceBlind(t *testing.T) {
 	r.append(k, "a")
 	want(slices.Concat([]string{
 		"mkdir state", "chmod state", "sync " + base(r.state), "free", "mkdir .rtmr2.new", "chmod .rtmr2.new", "create log", "write", "size", "sync",
-		"sync .rtmr2.new", "place rtmr2", "sync state",
+		"sync .rtmr2.new", "place rtmr2", "sync rtmr2", "sync state",
 	}, init, []string{"free"}, record)...)
 	r.append(k, "b", "c")
 	want(slices.Concat([]string{"free"}, record, []string{"free"}, record)...)
@@ -235,7 +235,7 @@ func TestTraceBlind(t *testing.T) {
 	want(slices.Concat([]string{"mark false", "sync all", "cut", "sync all", "free"}, record)...)
 	_, err := k.NewLog(context.Background(), r.reg)
 	must(t, err)
-	want(slices.Concat([]string{"unlink log.new", "create log.new", "write", "size", "sync", "link log.1", "replace log", "sync rtmr2"}, init)...)
+	want(slices.Concat([]string{"unlink log.new", "create log.new", "write", "size", "sync", "link log.1", "replace log", "sync rtmr2", "sync state"}, init)...)
 	leave(r, line("e")+"\n")
 	f.steps = nil
 	_, err = k.Settle(context.Background(), r.reg, false)

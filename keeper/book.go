@@ -363,6 +363,7 @@ func (b *book) reconcile(ctx context.Context) error {
 //
 //	torn line:     ftruncate(log), fdatasync(log)
 //	               or fchmod(01600), write(newline), fstat, fdatasync
+//	INIT alone:    fsync(folder), fsync(STATE), then
 //	records:       fchmod(01600), fdatasync(log), device: Extend
 //	earlier boot:  see setAside
 //
@@ -406,6 +407,11 @@ func (b *book) mend(ctx context.Context, size int64, live []mrlog.Digest) (again
 		b.outcome.Completed = true
 		return false, b.known.advance(b.log, size+1, nil)
 	case extend:
+		if s.found.records == 1 { // INIT
+			if err := b.syncFolders(); err != nil {
+				return false, err
+			}
+		}
 		if err := disk.mark(fd, true); err != nil {
 			return false, b.notMended("setting the sticky bit", err)
 		}

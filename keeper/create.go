@@ -57,7 +57,8 @@ func (b *book) opening(live []mrlog.Digest) ([]byte, error) {
 //	flock(log, LOCK_EX)                   held until INIT is extended
 //	write, fstat, fdatasync(log), fsync(STATE/.REGISTER.new)
 //	renameat2(STATE/.REGISTER.new, STATE/REGISTER, RENAME_NOREPLACE)
-//	fsync(STATE)
+//
+// STATE is synced by whoever extends INIT: syncFolders.
 func (b *book) create(ctx context.Context, deadline time.Time) error {
 	fail := b.notBegun
 	disk, state := b.k.disk, b.k.state
@@ -131,10 +132,22 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 		return fail(step, err)
 	}
 	b.log.path = path
-	if !b.volatile {
-		if err := disk.syncDir(state); err != nil {
-			return fail("sync", err)
-		}
+	return nil
+}
+
+// syncFolders makes it durable that the log is at its path. It is done before
+// INIT is extended, and not where the log is put there: a crash in between would
+// skip it.
+func (b *book) syncFolders() error {
+	if b.volatile {
+		return nil
+	}
+	err := b.k.disk.syncDir(b.dir)
+	if err == nil {
+		err = b.k.disk.syncDir(b.k.state)
+	}
+	if err != nil {
+		return b.notMended("sync of the folder", err)
 	}
 	return nil
 }
@@ -217,8 +230,7 @@ func (b *book) begin(ctx context.Context, path string, text []byte) (step string
 
 // setAside keeps the log as log.N and begins a new one: after another boot, or
 // because NewLog was called. The new log is open and locked afterwards, its INIT
-// not extended yet. With an error the old one is open and locked, unless only
-// the last sync went wrong.
+// not extended yet. With an error the old one is open and locked.
 //
 // Steps, in order, under the lock of the old log:
 //
@@ -228,7 +240,6 @@ func (b *book) begin(ctx context.Context, path string, text []byte) (step string
 //	write, fstat, fdatasync(log.new)
 //	link(log, log.N)
 //	rename(log.new, log)
-//	fsync(folder)
 //	close(old log)                        its waiters go over to the new one
 //
 // A crash between link and rename leaves a log with two names: unlinkTwin. The
@@ -284,11 +295,6 @@ func (b *book) setAside(ctx context.Context, live []mrlog.Digest) error {
 	b.outcome.SetAside, b.outcome.AsideRecords = aside, b.known.records
 	b.known, b.index, b.agreed = replay{}, nil, nil
 	b.size, b.mtime, b.told, b.sure = 0, unix.Timespec{}, false, 0
-	if !b.volatile {
-		if err := disk.syncDir(b.dir); err != nil {
-			return fail("sync", err)
-		}
-	}
 	return nil
 }
 

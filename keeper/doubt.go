@@ -146,6 +146,9 @@ func (b *book) settle(ctx context.Context, u *UndecidedError, extended bool) err
 			return fmt.Errorf("%s: the log just begun has no record", b.log.path)
 		}
 		todo = init.tail
+		if err := b.syncFolders(); err != nil {
+			return err
+		}
 	}
 	if len(todo) > 0 {
 		n, err := b.k.device.Extend(ctx, b.desc.Name, todo)

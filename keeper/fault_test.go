@@ -218,8 +218,8 @@ func TestTrace(t *testing.T) {
 	}
 	r.append(k, "a")
 	want("mkdir state", "chmod state", "sync "+base(r.state), "read", "free", "mkdir .rtmr2.new", "chmod .rtmr2.new", "create log", "write", "size", "sync", "sync .rtmr2.new",
-		"place rtmr2", "sync state", // the log is there, with INIT
-		"read", "mark true", "sync", "extend 1", "mark false", // INIT is extended
+		"place rtmr2",                                                                     // the log is there, with INIT
+		"read", "sync rtmr2", "sync state", "mark true", "sync", "extend 1", "mark false", // INIT is extended
 		"free", "mark true", "write", "size", "sync", "extend 1", "mark false")
 	r.append(k, "b", "c", "d")
 	want("read", "free", "mark true", "write", "size", "sync", "extend 3", "mark false")
@@ -297,8 +297,8 @@ func TestTrace(t *testing.T) {
 	if _, err := k.Recover(context.Background(), r.reg); err != nil {
 		t.Fatal(err)
 	}
-	want("read", "unlink log.new", "create log.new", "write", "size", "sync", "link log.1", "replace log", "sync rtmr2",
-		"read", "mark true", "sync", "extend 1", "mark false")
+	want("read", "unlink log.new", "create log.new", "write", "size", "sync", "link log.1", "replace log",
+		"read", "sync rtmr2", "sync state", "mark true", "sync", "extend 1", "mark false")
 }
 
 type volatileDisk struct{ disk }

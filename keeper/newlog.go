@@ -188,7 +188,6 @@ func (b *book) begun(n Begun) Begun {
 //	open(log.lost, O_CREAT|O_EXCL), fchmod(01600), flock(log.lost, LOCK_EX)
 //	write, fstat, fdatasync(log.lost)
 //	renameat2(log.lost, log, RENAME_NOREPLACE)   a log put back is not lost again
-//	fsync(folder)
 func (b *book) beginLost(ctx context.Context, deadline time.Time, live []mrlog.Digest) (made bool, err error) {
 	disk := b.k.disk
 	if err := checkState(b.k.state); err != nil {
@@ -235,10 +234,5 @@ func (b *book) beginLost(ctx context.Context, deadline time.Time, live []mrlog.D
 		return false, b.notBegun(step, err)
 	}
 	b.log.path = path
-	if !b.volatile {
-		if err := disk.syncDir(b.dir); err != nil {
-			return false, b.notBegun("sync", err)
-		}
-	}
 	return true, nil
 }

@@ -513,3 +513,32 @@ func TestReplayAtEveryChunk(t *testing.T) {
 		t.Errorf("%s, %d records, %v %v", s.State, s.Records, s.Err, err)
 	}
 }
+
+// Whoever extends INIT makes durable first that the log is at its path: the one
+// who put it there may have died before that.
+func TestInitSyncsFolders(t *testing.T) {
+	for name, make := range map[string]func(testing.TB) *rig{
+		"readable": newRig,
+		"blind":    func(t testing.TB) *rig { return blinded(newRig(t)) },
+	} {
+		r := make(t)
+		f := &faults{at: func(n int, step string) fate {
+			if step == "place rtmr2" {
+				return dieAfter
+			}
+			return pass
+		}}
+		if _, err := r.open(f).Append(context.Background(), r.reg, []Event{ev("a")}); err == nil {
+			t.Fatal("it lives")
+		}
+		f = new(faults)
+		r.append(r.open(f), "b")
+		extend := slices.Index(f.steps, "extend 1")
+		for _, s := range []string{"sync rtmr2", "sync state"} {
+			if at := slices.Index(f.steps, s); at < 0 || at > extend {
+				t.Errorf("%s: no %s before INIT is extended: %q", name, s, f.steps)
+			}
+		}
+		r.wantEvents("b")
+	}
+}
