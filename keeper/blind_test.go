@@ -223,8 +223,8 @@ func TestTraceBlind(t *testing.T) {
 	init := record[3:]
 	r.append(k, "a")
 	want(slices.Concat([]string{
-		"mkdir state", "chmod state", "sync " + base(r.state), "free", "mkdir .rtmr2.new", "chmod .rtmr2.new", "create log", "write", "size", "sync",
-		"sync .rtmr2.new", "place rtmr2", "sync rtmr2", "sync state",
+		"mkdir state", "chmod state", "sync " + base(r.state), "free", "mkdir .rtmr2.first", "chmod .rtmr2.first", "create log", "write", "size", "sync",
+		"sync .rtmr2.first", "place rtmr2", "sync rtmr2", "sync state",
 	}, init, []string{"free"}, record)...)
 	r.append(k, "b", "c")
 	want(slices.Concat([]string{"free"}, record, []string{"free"}, record)...)

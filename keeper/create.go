@@ -8,6 +8,8 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -46,17 +48,18 @@ func (b *book) opening(live []mrlog.Digest) ([]byte, error) {
 //
 //	mkdir(STATE), open(STATE, O_DIRECTORY|O_NOFOLLOW), fchmod(0700),
 //	fsync(STATE/..)                       if it is not there
-//	flock(STATE, LOCK_EX)                 one creator at a time
-//	open(STATE/.REGISTER.new, O_DIRECTORY|O_NOFOLLOW), unlinkat(log),
-//	rmdir(STATE/.REGISTER.new)            of a creator that died
+//	open(STATE/.lock, O_RDWR|O_CREAT|O_NOFOLLOW), flock(.lock, LOCK_EX)
+//	                                      one creator at a time
+//	open(STATE/.REGISTER.first, O_DIRECTORY|O_NOFOLLOW), unlinkat(log),
+//	rmdir(STATE/.REGISTER.first)            of a creator that died
 //	device: Read
 //	fstatfs(STATE)                        room for INIT and the reserve
-//	mkdir(STATE/.REGISTER.new)
-//	open(STATE/.REGISTER.new, O_DIRECTORY|O_NOFOLLOW), fchmod(0700)
-//	open(STATE/.REGISTER.new/log, O_CREAT|O_EXCL), fchmod(01600)
+//	mkdir(STATE/.REGISTER.first)
+//	open(STATE/.REGISTER.first, O_DIRECTORY|O_NOFOLLOW), fchmod(0700)
+//	open(STATE/.REGISTER.first/log, O_CREAT|O_EXCL), fchmod(01600)
 //	flock(log, LOCK_EX)                   held until INIT is extended
-//	write, fstat, fdatasync(log), fsync(STATE/.REGISTER.new)
-//	renameat2(STATE/.REGISTER.new, STATE/REGISTER, RENAME_NOREPLACE)
+//	write, fstat, fdatasync(log), fsync(STATE/.REGISTER.first)
+//	renameat2(STATE/.REGISTER.first, STATE/REGISTER, RENAME_NOREPLACE)
 //
 // STATE is synced by whoever extends INIT: syncFolders.
 func (b *book) create(ctx context.Context, deadline time.Time) error {
@@ -72,16 +75,16 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	if b.volatile, err = b.k.disk.volatile(state); err != nil {
 		return err
 	}
-	folder, err := lockState(ctx, state, deadline)
+	held, err := lockState(ctx, state, deadline)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(folder) // and gives up its lock
+	defer unix.Close(held) // and gives up its lock
 	var st unix.Stat_t
 	if unix.Lstat(b.dir, &st) == nil {
 		return nil // another process made it
 	}
-	temp := filepath.Join(state, "."+b.desc.Name.String()+".new")
+	temp := filepath.Join(state, "."+b.desc.Name.String()+".first")
 	clear := func() error {
 		if err := disk.clear(temp); err != nil && !notExist(err) {
 			return err
@@ -105,7 +108,7 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 		return fail("opening", err)
 	}
 	path := filepath.Join(b.dir, logName)
-	switch err := b.checkRoom(folder, path, len(text)); {
+	switch err := b.checkRoom(held, path, len(text)); {
 	case errors.Is(err, ErrFull):
 		return err
 	case err != nil:
@@ -129,6 +132,9 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		b.drop()
 		_ = clear() // if not, the next creator does
+		if step == "rename" && errors.Is(err, unix.EEXIST) {
+			return nil // another program made it, which does not know our lock
+		}
 		return fail(step, err)
 	}
 	b.log.path = path
@@ -157,20 +163,46 @@ func (b *book) notBegun(step string, err error) error {
 	return &AppendError{Register: b.desc.Name, Outcome: ErrRefused, Step: "beginning a log: " + step, Err: err, Before: true}
 }
 
-// lockState takes the lock under which logs begin where there is none to lock.
-// It ends with the file.
-func lockState(ctx context.Context, state string, deadline time.Time) (folder int, err error) {
-	folder, err = retry(func() (int, error) {
-		return unix.Open(state, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// lockState takes the lock under which first logs begin. It is on a file of its
+// own, which nobody else can open, and not on STATE, which others may read and so
+// lock. The file is never removed. The lock ends with it.
+func lockState(ctx context.Context, state string, deadline time.Time) (fd int, err error) {
+	path := filepath.Join(state, lockName)
+	fd, err = retry(func() (int, error) {
+		return unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, logMode)
 	})
-	if err != nil {
-		return -1, pathError("open", state, err)
+	switch {
+	case err == unix.ELOOP || err == unix.EISDIR || err == unix.ENXIO:
+		return -1, &UnsafeError{Path: path, What: "it is not a regular file"}
+	case err != nil:
+		return -1, pathError("open", path, err)
 	}
-	if err := lock(ctx, folder, state, deadline); err != nil {
-		unix.Close(folder)
+	if err := checkLock(fd, path); err != nil {
+		unix.Close(fd)
 		return -1, err
 	}
-	return folder, nil
+	if err := lock(ctx, fd, path, deadline); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// checkLock looks at the open lock file of STATE.
+func checkLock(fd int, path string) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return pathError("stat", path, err)
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return &UnsafeError{Path: path, What: "it is not a regular file"}
+	case int(st.Uid) != os.Geteuid():
+		return &UnsafeError{Path: path, What: fmt.Sprintf("it belongs to user %d, want %d", st.Uid, os.Geteuid())}
+	case st.Mode&0o077 != 0:
+		return &UnsafeError{Path: path, What: fmt.Sprintf("its mode %04o lets others open it, and hold its lock", st.Mode&0o7777)}
+	}
+	return nil
 }
 
 // lockFolder takes the lock under which a log takes the place of another, or of

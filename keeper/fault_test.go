@@ -217,7 +217,7 @@ func TestTrace(t *testing.T) {
 		f.steps = nil
 	}
 	r.append(k, "a")
-	want("mkdir state", "chmod state", "sync "+base(r.state), "read", "free", "mkdir .rtmr2.new", "chmod .rtmr2.new", "create log", "write", "size", "sync", "sync .rtmr2.new",
+	want("mkdir state", "chmod state", "sync "+base(r.state), "read", "free", "mkdir .rtmr2.first", "chmod .rtmr2.first", "create log", "write", "size", "sync", "sync .rtmr2.first",
 		"place rtmr2",                                                                     // the log is there, with INIT
 		"read", "sync rtmr2", "sync state", "mark true", "sync", "extend 1", "mark false", // INIT is extended
 		"free", "mark true", "write", "size", "sync", "extend 1", "mark false")

@@ -249,7 +249,7 @@ func TestUnsafeFolders(t *testing.T) {
 // TestLeftoverOfACreator: one that died before its folder was in place.
 func TestLeftoverOfACreator(t *testing.T) {
 	r := newRig(t)
-	temp := filepath.Join(r.state, ".rtmr2.new")
+	temp := filepath.Join(r.state, ".rtmr2.first")
 	must(t, os.MkdirAll(temp, 0o700))
 	must(t, os.WriteFile(filepath.Join(temp, "log"), []byte("#: regis"), 0o600))
 	r.append(r.open(nil), "a")
@@ -271,7 +271,7 @@ func TestPlantedLeftover(t *testing.T) {
 		must(t, os.MkdirAll(victim, 0o700))
 		must(t, os.WriteFile(filepath.Join(victim, "log"), []byte("precious"), 0o600))
 		must(t, os.MkdirAll(r.state, 0o700))
-		must(t, plant(filepath.Join(r.state, ".rtmr2.new"), victim))
+		must(t, plant(filepath.Join(r.state, ".rtmr2.first"), victim))
 		if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("a")}); !errors.Is(err, ErrUnsafe) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -281,7 +281,7 @@ func TestPlantedLeftover(t *testing.T) {
 	}
 	if os.Geteuid() == 0 {
 		r := newRig(t)
-		temp := filepath.Join(r.state, ".rtmr2.new")
+		temp := filepath.Join(r.state, ".rtmr2.first")
 		must(t, os.MkdirAll(temp, 0o700))
 		must(t, os.Chown(temp, 12345, -1))
 		if _, err := r.open(nil).Append(context.Background(), r.reg, []Event{ev("a")}); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "12345") {
@@ -486,3 +486,87 @@ func TestGoneAndNotReadable(t *testing.T) {
 	r.append(r.open(nil), "c")
 	r.wantEvents("with the new log", "c")
 }
+
+// Whoever can read STATE can lock it, and must not keep first logs from being
+// begun. The lock is on a file that nobody else can open.
+func TestStateLock(t *testing.T) {
+	r := newRig(t)
+	must(t, os.Mkdir(r.state, 0o755))
+	must(t, os.Chmod(r.state, 0o755))
+	f, err := os.Open(r.state)
+	must(t, err)
+	defer f.Close()
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	short := func(o *Options) { o.LockTimeout = 20 * time.Millisecond }
+	r.append(r.open(nil, short), "a")
+	path := filepath.Join(r.state, ".lock")
+	st, err := os.Lstat(path)
+	if err != nil || st.Mode() != 0o600 {
+		t.Fatalf("%v, %v", st.Mode(), err)
+	}
+	first := func() error {
+		t.Helper()
+		must(t, os.RemoveAll(r.dir()))
+		r.m.reset()
+		_, err := r.open(nil, short).Append(context.Background(), r.reg, []Event{ev("b")})
+		return err
+	}
+	held, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	defer held.Close()
+	must(t, unix.Flock(int(held.Fd()), unix.LOCK_EX))
+	if e, ok := errors.AsType[*LockError](first()); !ok || e.Path != path {
+		t.Errorf("locked: %v", e)
+	}
+	must(t, os.Chmod(path, 0o644))
+	if err := first(); !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "lets others open it") {
+		t.Errorf("open to others: %v", err)
+	}
+	must(t, os.Remove(path))
+	must(t, os.Symlink("elsewhere", path))
+	if err := first(); !errors.Is(err, ErrUnsafe) {
+		t.Errorf("a symbolic link: %v", err)
+	}
+	must(t, os.Remove(path))
+	must(t, os.Mkdir(path, 0o700))
+	if err := first(); !errors.Is(err, ErrUnsafe) {
+		t.Errorf("a folder: %v", err)
+	}
+	must(t, os.Remove(path))
+	must(t, first())
+}
+
+// Another program that knows nothing of our lock may make the first log at the
+// same time: it is joined.
+func TestFirstLogMadeByAnother(t *testing.T) {
+	r := newRig(t)
+	f := new(faults)
+	other := r.open(nil)
+	other.disk = unlockedDisk{other.disk}
+	f.at = func(n int, step string) fate {
+		if step == "place rtmr2" {
+			must(t, os.Rename(filepath.Join(r.state, ".lock"), filepath.Join(r.state, ".held")))
+			r.append(other, "b")
+		}
+		return pass
+	}
+	r.append(r.open(f), "a")
+	r.wantEvents("b", "a")
+	if _, err := os.Lstat(filepath.Join(r.state, ".rtmr2.first")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
+	}
+}
+
+// unlockedDisk is that of a program with another name for the folder that it
+// makes.
+type unlockedDisk struct{ disk }
+
+func elsewhere(p string) string { return strings.Replace(p, ".first", ".other", 1) }
+
+func (d unlockedDisk) mkdir(p string) error              { return d.disk.mkdir(elsewhere(p)) }
+func (d unlockedDisk) chmodDir(p string) error           { return d.disk.chmodDir(elsewhere(p)) }
+func (d unlockedDisk) clear(string) error                { return nil }
+func (d unlockedDisk) remove(string) error               { return nil }
+func (d unlockedDisk) create(p string) (fd int, e error) { return d.disk.create(elsewhere(p)) }
+func (d unlockedDisk) syncDir(p string) error            { return d.disk.syncDir(elsewhere(p)) }
+func (d unlockedDisk) place(a, b string) error           { return d.disk.place(elsewhere(a), b) }

@@ -23,6 +23,7 @@ const (
 	logName  = "log"      // the live log in a register's folder; nothing else has the name
 	newName  = "log.new"  // a log that is about to take its place
 	lostName = "log.lost" // one about to take the place of a log that is gone
+	lockName = ".lock"    // in STATE, to be locked where there is no log yet
 )
 
 // logFlags are the flags with which a log is opened. O_NONBLOCK keeps a FIFO

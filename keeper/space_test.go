@@ -63,7 +63,7 @@ func TestFullDisk(t *testing.T) {
 					t.Fatalf("reserve %d: %v", c.reserve, err)
 				}
 				for _, s := range f.steps {
-					if s == "write" || s == "mark true" || strings.HasPrefix(s, "extend") || s == "mkdir .rtmr2.new" {
+					if s == "write" || s == "mark true" || strings.HasPrefix(s, "extend") || s == "mkdir .rtmr2.first" {
 						t.Fatalf("reserve %d: step %q of an event that was refused", c.reserve, s)
 					}
 				}

@@ -64,7 +64,7 @@ var (
 			return os.Link(m.log(), m.log()+".1")
 		}, event: theEvent},
 		{name: "creator died", prepare: func(m *machine, l *ledger, bin string) error {
-			temp := filepath.Join(m.state, "."+m.reg+".new")
+			temp := filepath.Join(m.state, "."+m.reg+".first")
 			if err := os.MkdirAll(temp, 0o700); err != nil {
 				return err
 			}
