@@ -620,3 +620,44 @@ func TestBlindLearnsUnderTheLock(t *testing.T) {
 	}
 	r.wantEvents("a", "b", "a longer one than was taken back", "c")
 }
+
+// A keeper that opens its log anew, after a sync that failed, takes another file
+// there for what it is: a log that it does not know, and not its own altered.
+func TestBlindKnowsItsLog(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, r *rig){
+		"log new": func(t *testing.T, r *rig) {
+			_, err := r.open(nil).NewLog(context.Background(), r.reg)
+			must(t, err)
+			r.append(r.open(nil), "x", "y", "z")
+		},
+		"folder moved away": func(t *testing.T, r *rig) {
+			must(t, os.Rename(r.dir(), r.dir()+".away"))
+			r.m.reset()
+			r.append(r.open(nil), "x", "y", "z")
+		},
+	} {
+		r := blinded(newRig(t))
+		f := new(faults)
+		k := r.open(f)
+		r.append(k, "a", "b")
+		f.at = func(n int, step string) fate {
+			if step == "sync all" {
+				f.at = nil
+				return failBefore
+			}
+			return pass
+		}
+		if _, err := k.Append(context.Background(), r.reg, []Event{ev("c")}); !errors.Is(err, ErrRefused) {
+			t.Fatalf("got %v", err)
+		}
+		if k.books[r.reg].log != nil {
+			t.Fatal("the log is not opened again")
+		}
+		change(t, r)
+		if _, err := k.Append(context.Background(), r.reg, []Event{ev("d")}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		r.wantEvents("x", "y", "z", "d")
+	}
+}

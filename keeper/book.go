@@ -193,6 +193,14 @@ func (b *book) open(ctx context.Context, deadline time.Time, create bool) error 
 		return err
 	}
 	b.log = log
+	if b.agreed != nil && b.agreed.ino != 0 {
+		// A log that is opened anew, after a sync that failed, is the one that
+		// we know only if it is the same file.
+		var st unix.Stat_t
+		if err := unix.Fstat(log.fd, &st); err != nil || uint64(st.Dev) != b.agreed.dev || st.Ino != b.agreed.ino {
+			b.agreed = nil
+		}
+	}
 	return nil
 }
 
@@ -518,6 +526,10 @@ func (b *book) agree() {
 	b.told = false
 	if b.agreed == nil {
 		b.agreed = &agreement{}
+	}
+	var st unix.Stat_t
+	if unix.Fstat(b.log.fd, &st) == nil {
+		b.agreed.dev, b.agreed.ino = uint64(st.Dev), st.Ino
 	}
 	b.agreed.place = Place{Record: b.known.records - 1, Line: b.known.lines}
 	if len(b.agreed.values) != len(b.known.values) {

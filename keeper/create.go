@@ -120,7 +120,7 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 	if err := disk.chmodDir(temp); err != nil {
 		return fail("chmod", err)
 	}
-	b.known, b.index = replay{}, nil
+	b.known, b.index, b.agreed = replay{}, nil, nil
 	b.size, b.mtime = 0, unix.Timespec{}
 	step, err := b.begin(ctx, filepath.Join(temp, logName), text)
 	if err == nil && !b.volatile {

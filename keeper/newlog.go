@@ -79,6 +79,9 @@ func (k *Keeper) NewLog(ctx context.Context, reg mrlog.Register) (Begun, error) 
 func (b *book) newLog(ctx context.Context, deadline time.Time) (n Begun, err error) {
 	create := false
 	var last []mrlog.Digest // of a register that cannot be read, as this keeper knew it
+	if b.blind() && b.agreed != nil {
+		last = cloneDigests(b.agreed.values)
+	}
 	for range maxReopen {
 		err := b.bring(ctx, deadline, create)
 		d, _ := errors.AsType[*Divergence](err)
@@ -102,9 +105,6 @@ func (b *book) newLog(ctx context.Context, deadline time.Time) (n Begun, err err
 		case d != nil && d.Reason == LogGone && b.log != nil:
 			// The log that we know is gone. What is at its path now, if
 			// anything, is the log for everybody else.
-			if b.blind() && b.agreed != nil {
-				last = cloneDigests(b.agreed.values)
-			}
 			b.release()
 			b.drop()
 			b.agreed = nil
@@ -233,6 +233,6 @@ func (b *book) beginLost(ctx context.Context, deadline time.Time, live []mrlog.D
 		}
 		return false, b.notBegun(step, err)
 	}
-	b.log.path = path
+	b.log.path, b.agreed = path, nil
 	return true, nil
 }

@@ -150,8 +150,9 @@ func (r *replay) extend(line []byte) {
 
 // agreement is a record after which log and register were seen to agree.
 type agreement struct {
-	place  Place
-	values []mrlog.Digest
+	place    Place
+	values   []mrlog.Digest
+	dev, ino uint64 // of the log
 }
 
 func isInit(line []byte) bool {
