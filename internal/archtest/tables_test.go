@@ -54,6 +54,7 @@ var layers = []struct {
 	{"dstack", layer{column: base, imports: ". internal/strict internal/line", pure: true}},
 	{"systemd", layer{column: base, imports: ". internal/strict", pure: true}},
 	{"aael", layer{column: base, imports: ". tcg internal/line", pure: true}},
+	{"container", layer{column: base, imports: ". internal/strict", pure: true}},
 	{"internal/pipe", layer{column: base, imports: ".", pure: true}},
 	{"internal/term", layer{column: base, libs: []string{libTerm, libSys}}},
 	{"internal/vectors", layer{column: tests}},

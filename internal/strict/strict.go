@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -372,6 +373,24 @@ func (o *Object) Next() (name string, value []byte, at int, ok bool) {
 		return "", nil, 0, false
 	}
 	return name, v, int(o.dec.InputOffset()) - len(v), true
+}
+
+// Elements ranges over the elements of an array that has been read as a value.
+// What is no array gives one element that is not ok.
+func Elements(raw []byte) iter.Seq2[[]byte, bool] {
+	return func(yield func([]byte, bool) bool) {
+		dec := jsontext.NewDecoder(bytes.NewBuffer(raw))
+		if t, err := dec.ReadToken(); err != nil || t.Kind() != jsontext.KindBeginArray {
+			yield(nil, false)
+			return
+		}
+		for dec.PeekKind() != jsontext.KindEndArray {
+			v, err := dec.ReadValue()
+			if err != nil || !yield(v, err == nil) {
+				return
+			}
+		}
+	}
 }
 
 // AppendText appends what the string raw stands for. It returns false if raw is

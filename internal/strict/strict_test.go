@@ -268,3 +268,18 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+func TestElements(t *testing.T) {
+	for raw, want := range map[string]string{"[]": "", `[ 1 , {"a":[2]} ]`: `1 true {"a":[2]} true `, "{}": " false ", "1": " false "} {
+		var got strings.Builder
+		for v, ok := range Elements([]byte(raw)) {
+			fmt.Fprintf(&got, "%s %v ", v, ok)
+		}
+		if got.String() != want {
+			t.Errorf("%s: %q", raw, got.String())
+		}
+	}
+	for range Elements([]byte("[1,2]")) {
+		break
+	}
+}
