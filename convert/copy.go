@@ -5,6 +5,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,8 +13,11 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/cel"
+	"mrlog.dev/dstack"
+	"mrlog.dev/ima"
 	"mrlog.dev/internal/pipe"
 	"mrlog.dev/nelr"
+	"mrlog.dev/tcg"
 )
 
 // Target says how a log is to be written.
@@ -24,13 +28,24 @@ type Target struct {
 	// Records is how many records will come; needed for the array of
 	// cel-cbor, whose head states it.
 	Records int64
+
+	// Space that the plain indexes of an IMA list or a dstack log will be
+	// read in, if it is not the one that they would be taken for.
+	Space mrlog.Space
+
+	// Algs are the banks of a tcg2 log whose first record is not its header;
+	// by default those of the first records.
+	Algs []mrlog.AlgSize
 }
 
 // Check says whether the format and the dialect exist.
 func (t Target) Check() error {
 	f, err := lookup(t.Format)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case f.ReadOnly:
+		return fmt.Errorf("%s is read, and not written (written: %s)", f.Name, strings.Join(Written(), ", "))
 	}
 	if t.Dialect != "" && !slices.Contains(f.Dialects, t.Dialect) {
 		if f.Dialects == nil {
@@ -58,6 +73,7 @@ func NewWriter(w io.Writer, t Target, replay *mrlog.Replay) (mrlog.Writer, error
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
+	t.Format, _ = Canonical(t.Format)
 	switch t.Format {
 	case NELR:
 		return nelr.NewWriter(w), nil
@@ -77,11 +93,47 @@ func NewWriter(w io.Writer, t Target, replay *mrlog.Replay) (mrlog.Writer, error
 		}
 		return cel.NewCBORWriter(w, t.Records), nil
 	}
-	dialect := cel.Minimal
-	if t.Dialect != "" {
-		dialect = cel.Dialect(t.Dialect)
+	switch t.Format {
+	case CELTLV:
+		dialect := cel.Minimal
+		if t.Dialect != "" {
+			dialect = cel.Dialect(t.Dialect)
+		}
+		return cel.NewTLVWriter(w, dialect)
+	case TCG2:
+		return &namedWriter{tcg.NewWriter(w, tcg.WriterOptions{Dialect: tcg.Dialect(t.Dialect), Algs: t.Algs}), t.Format}, nil
+	case AAEL:
+		return &namedWriter{tcg.NewWriter(w, tcg.WriterOptions{Dialect: tcg.AAEL}), t.Format}, nil
+	case Dstack:
+		o := dstack.Options{Space: t.Space}
+		if t.Dialect == dstack.Lines {
+			return dstack.NewLinesWriter(w, o), nil
+		}
+		return dstack.NewWriter(w, o), nil
+	case IMA:
+		out, err := ima.NewBinaryWriter(w, ima.WriteOptions{Space: t.Space})
+		return &namedWriter{out, t.Format}, err
 	}
-	return cel.NewTLVWriter(w, dialect)
+	out, err := ima.NewASCIIWriter(w, ima.WriteOptions{Space: t.Space})
+	return &namedWriter{out, t.Format}, err
+}
+
+// namedWriter is a writer under the name that its format has here.
+type namedWriter struct {
+	mrlog.Writer
+	name string
+}
+
+// Write implements [mrlog.Writer].
+func (n *namedWriter) Write(records []mrlog.Record) error {
+	err := n.Writer.Write(records)
+	var c *mrlog.CarryError
+	if errors.As(err, &c) {
+		named := *c
+		named.Format = n.name
+		return &named
+	}
+	return err
 }
 
 // finalValue is the "mr" of an envelope: there is room for one.
@@ -110,14 +162,22 @@ type Options struct {
 	// Progress, if not nil, is called after each batch with the records
 	// copied so far and the offset in the source.
 	Progress func(records, offset int64)
+
+	// Drop, if not nil, is called with the error of each record that the
+	// target cannot carry. The record is then left out, whole; otherwise the
+	// first such error ends the copy.
+	Drop func(*mrlog.CarryError)
+
+	// Replay the records even if nothing states a final value.
+	Replay bool
 }
 
 // Copy reads all records of r and writes them as t says, through w. It returns
-// the replay of the records when source or target state a final value, and closes the log that
-// it writes.
+// the replay of the records that were read when source or target state a final
+// value, or the options ask for it, and closes the log that it writes.
 func Copy(ctx context.Context, w io.Writer, t Target, r mrlog.Reader, o Options) (*mrlog.Replay, error) {
 	var replay *mrlog.Replay
-	if t.NeedsReplay() {
+	if t.NeedsReplay() || o.Replay {
 		replay = new(mrlog.Replay)
 	}
 	dst, err := NewWriter(w, t, replay)
@@ -143,12 +203,32 @@ func Copy(ctx context.Context, w io.Writer, t Target, r mrlog.Reader, o Options)
 			last := batch[len(batch)-1].Span
 			o.Progress(records, last.Offset+int64(last.Length))
 		}
-		return dst.Write(batch)
+		if o.Drop == nil {
+			return dst.Write(batch)
+		}
+		return writeSome(dst, batch, records-int64(len(batch)), o.Drop)
 	})
 	if err != nil {
 		return replay, err
 	}
 	return replay, dst.Close()
+}
+
+// writeSome writes those of the records that can be carried. The first is the
+// one with this number of all that were read.
+func writeSome(dst mrlog.Writer, batch []mrlog.Record, first int64, drop func(*mrlog.CarryError)) error {
+	for i := range batch {
+		err := dst.Write(batch[i : i+1])
+		var c *mrlog.CarryError
+		if errors.As(err, &c) {
+			d := *c
+			d.Record = first + int64(i)
+			drop(&d)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Count returns the number of records of a log, reading it to its end.

@@ -8,9 +8,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mrlog.dev"
+	"mrlog.dev/aael"
+	"mrlog.dev/dstack"
+	"mrlog.dev/ima"
 )
 
 // DetectSize is how many bytes from the start of a log Detect wants to see.
@@ -19,25 +23,79 @@ const DetectSize = 4096
 // ErrFormat says that the format of an input could not be told.
 var ErrFormat = errors.New("format not recognised")
 
+// AmbiguousError says that an input could be of several formats. It wraps
+// [ErrFormat].
+type AmbiguousError struct {
+	Formats []string // names that [Source.Format] takes
+}
+
+// Error names the candidates.
+func (e *AmbiguousError) Error() string {
+	return fmt.Sprintf("%v: it could be %s", ErrFormat, strings.Join(e.Formats, " or "))
+}
+
+// Unwrap returns ErrFormat.
+func (e *AmbiguousError) Unwrap() error { return ErrFormat }
+
+// NotLogError says that an input was recognised, and is no log. It wraps
+// [ErrFormat].
+type NotLogError struct {
+	What string // "a TDX quote (version 4)"
+	Why  string // what it holds instead, and where the log is; "" if there is nothing to say
+}
+
+// Error says what the input is.
+func (e *NotLogError) Error() string {
+	s := "this is " + e.What + ", not a log"
+	if e.Why != "" {
+		s += ": " + e.Why
+	}
+	return s
+}
+
+// Unwrap returns ErrFormat.
+func (e *NotLogError) Unwrap() error { return ErrFormat }
+
+// detector is a format and its test. A test sees at least one byte, and says
+// yes to the beginning of a log that is cut anywhere as long as nothing in it
+// speaks against the format.
+type detector struct {
+	name string
+	test func([]byte) bool
+}
+
+// detectors are the tests of all formats. They exclude each other wherever
+// enough of the input is seen, so that their order does not count.
+func detectors() []detector {
+	return []detector{
+		{CELSeq, isSeq},
+		{TCG2, isTCG},
+		{AAEL, isAAEL},
+		{IMA, isIMA},
+		{CELTLV, isTLV},
+		{CELCBOR, isCBOR},
+		{CELJSON, isCELJSON},
+		{Dstack, dstack.Is},
+		{AAELText, isAAELText},
+		{IMAASCII, isIMAASCII},
+		{NELR, isNative},
+	}
+}
+
 // Detect tells the format of a log from its first bytes, [DetectSize] of them
 // or the whole of a shorter one. It looks at structure, never at a name; what
 // it says is then parsed strictly. If nothing or more than one fits, the error
-// wraps ErrFormat and names what would settle it.
+// wraps ErrFormat and names what would settle it. Of what is wrapped in another
+// form [Sniff] looks inside.
 func Detect(start []byte) (string, error) {
 	if len(start) == 0 {
 		return "", fmt.Errorf("%w: the input is empty, and an empty log has no format of its own", ErrFormat)
 	}
+	if err := notLog(start); err != nil {
+		return "", err
+	}
 	var fits []string
-	for _, f := range []struct {
-		name string
-		test func([]byte) bool
-	}{
-		{CELSeq, isSeq},
-		{CELTLV, isTLV},
-		{CELCBOR, isCBOR},
-		{CELJSON, isJSON},
-		{NELR, isNative},
-	} {
+	for _, f := range detectors() {
 		if f.test(start) {
 			fits = append(fits, f.name)
 		}
@@ -51,7 +109,7 @@ func Detect(start []byte) (string, error) {
 	case 1:
 		return fits[0], nil
 	}
-	return "", fmt.Errorf("%w: it could be %s", ErrFormat, strings.Join(fits, " or "))
+	return "", &AmbiguousError{Formats: fits}
 }
 
 func preview(start []byte) string {
@@ -63,7 +121,201 @@ func preview(start []byte) string {
 
 func isSeq(p []byte) bool { return p[0] == 0x1E }
 
-// isTLV: the recnum field, then an index field of one of its three types.
+// load32 is the little-endian number at an offset; false if p ends before it.
+func load32(p []byte, at int) (uint32, bool) {
+	if len(p) < at+4 {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint32(p[at:]), true
+}
+
+// onlyZeros reports whether p is zero from one offset to another, as far as it
+// goes.
+func onlyZeros(p []byte, from, to int) bool {
+	from, to = min(from, len(p)), min(to, len(p))
+	return len(bytes.Trim(p[from:to], "\x00")) == 0
+}
+
+// The layout of the first record of a TCG log, which has the shape of TCG 1.2.
+const (
+	tcgDigest  = 8  // where the digest begins
+	tcgLength  = 28 // where the length of the data stands
+	tcgData    = 32 // where the data begins
+	tcgMinimum = 8  // of the input, to tell anything: index and type
+)
+
+// maxPCR is the last PCR of a TPM (PC Client Platform TPM Profile).
+const maxPCR = 23
+
+// isTCG: a Spec ID header, CoCo's header without a signature, padding alone, or
+// records of TCG 1.2 whose sizes chain.
+func isTCG(p []byte) bool {
+	if len(p) < tcgMinimum {
+		return false
+	}
+	if uniform(p) {
+		return true // the area of a log that has no record
+	}
+	event, _ := load32(p, 4)
+	if event == mrlog.EventNoAction && onlyZeros(p, tcgDigest, tcgLength) {
+		return isSpecID(p)
+	}
+	return isTCG12(p)
+}
+
+// uniform reports whether p is nothing but 0xFF, or nothing but zero.
+func uniform(p []byte) bool {
+	return (p[0] == 0 || p[0] == 0xFF) && len(bytes.Trim(p, string(p[:1]))) == 0
+}
+
+// isSpecID: the data of the first record begins with the signature of a Spec ID
+// event, or is one without a signature, by its size.
+func isSpecID(p []byte) bool {
+	length, ok := load32(p, tcgLength)
+	if !ok {
+		return true
+	}
+	data := p[tcgData:]
+	if n := min(len(data), len(specSignature)); string(data[:n]) == specSignature[:n] {
+		return n > 0 || length >= uint32(len(specSignature))
+	}
+	switch {
+	case bytes.HasPrefix(data, []byte(oldSignature)):
+		return true
+	case !onlyZeros(data, 0, 16):
+		return isTCG12(p)
+	case length < 29 || length > 28+4*mrlog.MaxDigests+1+255:
+		return false
+	}
+	// The size is 29 bytes, four for each algorithm, and the vendor's.
+	if n, ok := load32(data, 24); ok {
+		if n == 0 || n > mrlog.MaxDigests || 28+4*n+1 > length {
+			return false
+		}
+		if at := 28 + 4*int(n); len(data) > at {
+			return uint32(at+1)+uint32(data[at]) == length
+		}
+	}
+	return true
+}
+
+// Signatures of the Spec ID events (PFP 1.06, section 10.4.5.1; TCG EFI
+// Platform 1.22, section 9.4.5.1).
+const (
+	specSignature = "Spec ID Event03\x00"
+	oldSignature  = "Spec ID Event00\x00"
+)
+
+// maxTCGData bounds the data of an event that detection goes past.
+const maxTCGData = 1 << 20
+
+// isTCG12: records of TCG 1.2, one behind the other, as far as p goes. It takes
+// a whole one.
+func isTCG12(p []byte) bool {
+	if certainTLV(p) {
+		return false
+	}
+	whole := 0
+	for {
+		if whole > 0 && (len(p) == 0 || uniform(p)) {
+			return true
+		}
+		index, ok := load32(p, 0)
+		event, ok2 := load32(p, 4)
+		if !ok || !ok2 {
+			return whole > 0
+		}
+		if index > maxPCR && (event != mrlog.EventNoAction || index != mrlog.NoIndex) {
+			return whole > 0 && index == event && index == 0xFFFFFFFF
+		}
+		if _, known := mrlog.EventName(event); !known {
+			return false
+		}
+		if whole > 0 && index|event == 0 && onlyZeros(p, 0, tcgData) {
+			return true // the flag at the end
+		}
+		length, ok := load32(p, tcgLength)
+		if !ok {
+			return whole > 0
+		}
+		if length > maxTCGData {
+			return false
+		}
+		if len(p) < tcgData+int(length) {
+			// A first record that is longer than what is seen must show more
+			// of itself: a digest that is none, or zero only where nothing
+			// was measured.
+			return whole > 0 || len(p) >= DetectSize && (event == mrlog.EventNoAction || !onlyZeros(p, tcgDigest, tcgLength))
+		}
+		p = p[tcgData+int(length):]
+		whole++
+	}
+}
+
+// aaelTag opens the data of an event of CoCo's attestation agent: the tagged
+// event's id, 0x4141454C, in little endian.
+const aaelTag = "LEAA"
+
+// isAAEL: a record of an EV_EVENT_TAG with one digest of a known algorithm and
+// the tag of CoCo's attestation agent, without a header before it.
+func isAAEL(p []byte) bool {
+	index, _ := load32(p, 0)
+	event, ok := load32(p, 4)
+	if !ok || index > maxPCR || event != mrlog.EventTag {
+		return false
+	}
+	count, ok := load32(p, 8)
+	if !ok {
+		return true
+	}
+	if count != 1 || len(p) < 14 {
+		return count == 1
+	}
+	size := mrlog.Alg(binary.LittleEndian.Uint16(p[12:])).Size()
+	if size == 0 {
+		return false
+	}
+	at := 14 + size
+	length, ok := load32(p, at)
+	if !ok {
+		return true
+	}
+	data := p[at+4:]
+	n := min(len(data), len(aaelTag))
+	if string(data[:n]) != aaelTag[:n] {
+		return false
+	}
+	inner, ok := load32(data, 4)
+	return !ok || inner == length-8
+}
+
+// isAAELText: an INIT line that the older attestation agent wrote: half of the
+// digits, or the published form. Other spellings are native logs gone wrong.
+func isAAELText(p []byte) bool {
+	if !aael.IsText(p) {
+		return false
+	}
+	line, _, _ := bytes.Cut(bytes.TrimLeft(p, "\n"), []byte{'\n'})
+	name, value, ok := bytes.Cut(bytes.TrimPrefix(line, []byte("INIT ")), []byte{'/'})
+	if !ok || bytes.HasPrefix(line, []byte("INIT/")) {
+		return ok
+	}
+	alg, err := mrlog.ParseAlg(string(name))
+	return err == nil && len(value) == alg.Size()
+}
+
+// isIMA: a digest of one of the sizes with the name of a template behind it.
+func isIMA(p []byte) bool { return ima.DetectBinary(p) && !certainTLV(p) }
+
+// certainTLV reports whether the heads of two fields of a log in TLV are seen.
+// Nothing else has these bytes there but by chance, and digests can be any.
+func certainTLV(p []byte) bool { return len(p) > 18 && isTLV(p) }
+
+// isIMAASCII: an index, a digest and the name of a template.
+func isIMAASCII(p []byte) bool { return ima.DetectASCII(p) }
+
+// isTLV: the recnum field, then an index field of one of its three types. A TCG
+// log can begin like it, and has zeros where the index field would be.
 func isTLV(p []byte) bool {
 	if p[0] != 0 || len(p) < 5 {
 		return false
@@ -75,8 +327,15 @@ func isTLV(p []byte) bool {
 	if len(p) <= 5+int(size) {
 		return true // cut short in its first record: for the reader to say
 	}
-	t := p[5+size]
-	return t == 1 || t == 2 || t == 108
+	p = p[5+size:]
+	if p[0] != 1 && p[0] != 2 && p[0] != 108 {
+		return false
+	}
+	if len(p) < 5 {
+		return onlyZeros(p, 1, 4)
+	}
+	size = binary.BigEndian.Uint32(p[1:])
+	return size >= 1 && size <= 8
 }
 
 // isCBOR: a map of a record's size, alone or first in an array, whose first
@@ -109,6 +368,9 @@ func isJSON(p []byte) bool {
 	return len(t) > 0 && (t[0] == '[' || t[0] == '{')
 }
 
+// isCELJSON: JSON that is no other format's.
+func isCELJSON(p []byte) bool { return isJSON(p) && !dstack.Is(p) }
+
 // isNative: the first line that is not empty is a comment or INIT, perhaps cut
 // short.
 func isNative(p []byte) bool {
@@ -117,7 +379,7 @@ func isNative(p []byte) bool {
 		return true
 	}
 	line, _, _ := bytes.Cut(t, []byte{'\n'})
-	return mrlog.IsInit(line) || bytes.HasPrefix([]byte("INIT "), line)
+	return (mrlog.IsInit(line) || bytes.HasPrefix([]byte("INIT "), line)) && !isAAELText(p)
 }
 
 // isLine: the first line that is not empty is at least text.
@@ -130,4 +392,75 @@ func isLine(p []byte) bool {
 // return. It need not be UTF-8.
 func isText(p []byte) bool {
 	return bytes.IndexFunc(p, func(r rune) bool { return r < 0x20 && r != '\t' && r != '\r' }) < 0
+}
+
+// Sizes of evidence that is told by them.
+const (
+	tdReportSize  = 1024
+	snpReportSize = 1184
+)
+
+// notLog recognises what people have beside a log and take for one.
+func notLog(p []byte) error {
+	second, _ := load32(p, 4)
+	switch {
+	case bytes.HasPrefix(p, []byte("CCEL")) && second == 56:
+		return &NotLogError{
+			"the ACPI table CCEL",
+			"it says where the firmware keeps its log; the log itself is /sys/firmware/acpi/tables/data/CCEL",
+		}
+	case len(p) >= 8 && (p[0] == 4 || p[0] == 5) && p[1] == 0 && second == 0x81:
+		return &NotLogError{fmt.Sprintf("a TDX quote (version %d)", p[0]), "it holds the register values that logs are verified against"}
+	case len(p) == tdReportSize && p[0] == 0x81 && onlyZeros(p, 4, 16):
+		return &NotLogError{"a TDREPORT", "it holds the register values that logs are verified against"}
+	case bytes.HasPrefix(p, []byte("\xffTCG\x80\x18")):
+		return &NotLogError{"a TPM quote (TPMS_ATTEST)", "it holds a digest of the PCR values that logs are verified against"}
+	case bytes.HasPrefix(p, []byte("HCLA")) && len(p) >= 16 && second <= 0xFF && !isText(p[:16]):
+		return &NotLogError{"an Azure HCL report", "it holds a report of the hardware and the TPM's keys"}
+	case isSNPReport(p):
+		return &NotLogError{"an SNP attestation report", "SNP has no run-time measurement registers"}
+	case bytes.HasPrefix(p, []byte("-----BEGIN ")):
+		return &NotLogError{"a PEM file", "it holds keys or certificates"}
+	case bytes.HasPrefix(p, []byte("---\n")) && (bytes.Contains(p, []byte("\nevents:")) || bytes.Contains(p, []byte("\nversion:"))):
+		return &NotLogError{"what tpm2_eventlog prints", "it is made from a TCG log: give that one"}
+	case isKeylimeQuote(p):
+		return &NotLogError{"a quote as Keylime sends it", "it holds the PCR values that logs are verified against"}
+	}
+	return notLogJSON(p)
+}
+
+func isSNPReport(p []byte) bool {
+	version, _ := load32(p, 0)
+	alg, ok := load32(p, 0x34)
+	return ok && len(p) == snpReportSize && version >= 2 && version <= 5 && alg == 1
+}
+
+// isKeylimeQuote: "r", a quote, its signature and PCR values in base64.
+func isKeylimeQuote(p []byte) bool {
+	if p[0] != 'r' || len(p) < 64 {
+		return false
+	}
+	parts := bytes.Split(bytes.TrimRight(p[1:], "\n"), []byte{':'})
+	return len(parts) <= 3 && len(parts) > 1 && bytes.HasPrefix(parts[0], []byte("/1RDR")) && // "\xffTCG"
+		!slices.ContainsFunc(parts, func(b []byte) bool { return bytes.ContainsAny(b, " {}\"\n") })
+}
+
+// notLogJSON recognises JSON that is evidence, or what verifiers make of a log.
+func notLogJSON(p []byte) error {
+	if !isJSON(p) {
+		return nil
+	}
+	array, keys := jsonKeys(p)
+	has := func(names ...string) bool {
+		return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(keys, n) })
+	}
+	switch {
+	case !array && has("uefi_event_logs"), array && has("type_name", "digest_matches_event"):
+		return &NotLogError{"what a verifier (trustee) derives from a log", "it has the events decoded: give the log that it was made from"}
+	case !array && has("quote", "cc_eventlog"), !array && has("attestation_report", "cert_chain"):
+		return &NotLogError{"evidence as CoCo's attestation agent sends it", "the log in it is the value of cc_eventlog"}
+	case !array && (has("tpm_quote", "hcl_report") || has("tpm_quote", "ak_public")):
+		return &NotLogError{"TPM evidence as CoCo's attestation agent sends it", "it holds a quote with PCR values, and no log"}
+	}
+	return nil
 }

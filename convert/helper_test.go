@@ -20,10 +20,14 @@ import (
 	"mrlog.dev/convert"
 )
 
-// targets are all formats and dialects that can be written.
+// targets are all formats and dialects that carry every record of a native
+// log.
 func targets() []convert.Target {
 	var all []convert.Target
 	for _, f := range convert.Formats() {
+		if !f.Whole {
+			continue
+		}
 		if f.Dialects == nil {
 			all = append(all, convert.Target{Format: f.Name})
 		}

@@ -10,8 +10,12 @@ import (
 	"io"
 
 	"mrlog.dev"
+	"mrlog.dev/aael"
 	"mrlog.dev/cel"
+	"mrlog.dev/dstack"
+	"mrlog.dev/ima"
 	"mrlog.dev/nelr"
+	"mrlog.dev/tcg"
 )
 
 // Source says how a log is to be read. The zero value reads what the log says
@@ -23,7 +27,8 @@ type Source struct {
 	// number.
 	Space mrlog.Space
 
-	// Index is the number of a native log's register, in place of its hint.
+	// Index is the number of a native log's register, in place of its hint, or
+	// of an older log of CoCo's attestation agent.
 	// A plain number up to 3 is an RTMR, else a PCR, unless Space says
 	// otherwise. The other formats name the register in every record: there
 	// it is an error.
@@ -32,32 +37,90 @@ type Source struct {
 
 	// IgnoreTorn reads a native log as if its torn last line were not there.
 	IgnoreTorn bool
+
+	// Banks and Padded are further banks of an IMA list, whose digests are
+	// computed: see [ima.Options].
+	Banks, Padded []mrlog.Alg
 }
+
+// ErrSpace says that the indexes of a log cannot be in the space that was
+// stated.
+var ErrSpace = errors.New("the log's indexes cannot be in that space")
 
 // ErrIndex says that a register was stated for a log that names its own in
 // every record.
 var ErrIndex = errors.New("a register's number is for native logs")
 
 // Open returns a Reader of the log in r, in the format that is stated or
-// detected. It reads r in blocks, so put no buffer between.
+// detected, unwrapped if it is in gzip, base64 or hexadecimal: [Wrapped] tells.
+// The places of records and of errors are then those in the unwrapped log. It
+// reads r in blocks, so put no buffer between.
 func Open(r io.Reader, s Source) (mrlog.Reader, error) {
+	start := make([]byte, DetectSize)
+	n, err := io.ReadFull(r, start)
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	start = start[:n]
+	if err != nil && err != io.EOF && s.Format == "" {
+		return nil, err
+	}
+	k, err2 := s.kind(start)
+	if err2 != nil {
+		return nil, err2
+	}
+	if s.HasIndex && k.Format != NELR && k.Format != AAELText {
+		return nil, fmt.Errorf("%w: the records of a %s log name their registers", ErrIndex, k.Format)
+	}
+	src := io.Reader(&prefixed{start: start, rest: r, err: err})
+	switch k.Wrapping {
+	case Gzip:
+		src = &unzipper{src: counted{r: src}}
+	case Hex, Base64:
+		src = &decoder{src: src, wrapping: k.Wrapping}
+	}
+	if k.BOM {
+		src = &skipped{r: src, n: len(bom)}
+	}
+	log, err := decode(src, k.Format, s)
+	if err != nil {
+		return nil, err
+	}
+	return dress(log, k), nil
+}
+
+// kind tells what the input is, of which start is the beginning.
+func (s *Source) kind(start []byte) (Kind, error) {
 	if s.Format == "" {
-		start := make([]byte, DetectSize)
-		n, err := io.ReadFull(r, start)
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-			return nil, err
+		k, err := Sniff(start)
+		if err != nil {
+			err = &mrlog.SyntaxError{Format: "detection", Record: -1, Err: err}
 		}
-		start = start[:n]
-		if s.Format, err = Detect(start); err != nil {
-			return nil, &mrlog.SyntaxError{Format: "detection", Record: -1, Err: err}
-		}
-		r = &prefixed{start: start, rest: r}
+		return k, err
 	}
-	if s.HasIndex && s.Format != NELR {
-		return nil, fmt.Errorf("%w: the records of a %s log name their registers", ErrIndex, s.Format)
+	k := Kind{}
+	var err error
+	if k.Format, err = Canonical(s.Format); err != nil {
+		return k, err
 	}
+	if len(start) == 0 {
+		return k, nil
+	}
+	// Nothing begins like gzip; text is unwrapped if the format is in it.
+	if sniffed, err := Sniff(start); isGzip(start) {
+		k.Wrapping, k.BOM = Gzip, sniffed.BOM
+	} else if err == nil && sniffed.Wrapping != NoWrapping && sniffed.Format == k.Format {
+		k = sniffed
+	} else if bytes.HasPrefix(start, []byte(bom)) {
+		k.BOM = true
+	}
+	return k, nil
+}
+
+// decode opens what is unwrapped.
+func decode(r io.Reader, format string, s Source) (mrlog.Reader, error) {
 	o := cel.Options{Space: s.Space}
-	switch s.Format {
+	switch format {
 	case NELR:
 		return native(r, s), nil
 	case CELJSON:
@@ -68,8 +131,30 @@ func Open(r io.Reader, s Source) (mrlog.Reader, error) {
 		return cel.NewCBORReader(r, o), nil
 	case CELTLV:
 		return cel.NewTLVReader(r, o), nil
+	case TCG2, AAEL:
+		if s.Space == mrlog.RTMR {
+			return nil, fmt.Errorf("%w: the indexes of a %s log are those of pcr or ccmr, not %s", ErrSpace, format, s.Space)
+		}
+		return tcg.NewReader(r, tcg.Options{Space: s.Space, Bare: format == AAEL}), nil
+	case IMA, IMAASCII:
+		o := ima.Options{Space: s.Space, Banks: s.Banks, Padded: s.Padded}
+		if format == IMA {
+			return ima.NewBinaryReader(r, o), nil
+		}
+		return ima.NewASCIIReader(r, o), nil
+	case AAELText:
+		o := aael.Options{Space: s.Space, IgnoreTorn: s.IgnoreTorn}
+		if s.HasIndex {
+			o.Register = mrlog.Register{Space: s.Space, Index: s.Index}
+			if s.Space == mrlog.NoSpace {
+				o.Register.Space = plainSpace(s.Index)
+			}
+		}
+		return aael.NewTextReader(r, o), nil
+	case Dstack:
+		return dstack.NewReader(r, dstack.Options{Space: s.Space, IgnoreTorn: s.IgnoreTorn}), nil
 	}
-	_, err := lookup(s.Format)
+	_, err := lookup(format)
 	return nil, err
 }
 
@@ -78,6 +163,7 @@ func Open(r io.Reader, s Source) (mrlog.Reader, error) {
 type prefixed struct {
 	start []byte
 	rest  io.Reader
+	err   error // of rest, that came behind the start
 }
 
 func (p *prefixed) Read(b []byte) (int, error) {
@@ -86,8 +172,28 @@ func (p *prefixed) Read(b []byte) (int, error) {
 	if n == len(b) || len(p.start) > 0 {
 		return n, nil
 	}
+	if p.err != nil {
+		return n, p.err
+	}
 	m, err := p.rest.Read(b[n:])
 	return n + m, err
+}
+
+// skipped leaves out the first bytes.
+type skipped struct {
+	r io.Reader
+	n int
+}
+
+func (s *skipped) Read(b []byte) (int, error) {
+	for s.n > 0 {
+		n, err := s.r.Read(b[:min(s.n, len(b))])
+		s.n -= n
+		if err != nil {
+			return 0, err
+		}
+	}
+	return s.r.Read(b)
 }
 
 // native opens a native log with the register that the source states.
@@ -118,7 +224,7 @@ func plainSpace(index uint32) mrlog.Space {
 // Torn returns the place of a torn last line that was left out of a native
 // log, as Source.IgnoreTorn asked.
 func Torn(r mrlog.Reader) (mrlog.Span, bool) {
-	if t, ok := r.(interface{ Torn() (mrlog.Span, bool) }); ok {
+	if t, ok := as[interface{ Torn() (mrlog.Span, bool) }](r); ok {
 		return t.Torn()
 	}
 	return mrlog.Span{}, false
@@ -127,7 +233,7 @@ func Torn(r mrlog.Reader) (mrlog.Span, bool) {
 // StatedMR returns the final value that an envelope states for its log. It is
 // a claim of the file, known once all records have been read.
 func StatedMR(r mrlog.Reader) (string, bool) {
-	if e, ok := r.(interface{ MR() (string, bool) }); ok {
+	if e, ok := as[interface{ MR() (string, bool) }](r); ok {
 		return e.MR()
 	}
 	return "", false

@@ -154,7 +154,7 @@ func TestCounted(t *testing.T) {
 func TestEveryByte(t *testing.T) {
 	native := "#: register rtmr2\n" + log384("example.org/app Started", "example.org/app Ready now")
 	expect := values(t, native)
-	for _, format := range convert.Names() {
+	for _, format := range convert.Whole() {
 		log := native
 		if format != convert.NELR {
 			log = to(t, format, native)

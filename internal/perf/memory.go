@@ -34,7 +34,7 @@ func (h *harness) memory(record int) error {
 		return err
 	}
 	inputs := map[string]string{convert.NELR: native}
-	for _, f := range convert.Names() {
+	for _, f := range convert.Whole() {
 		if f == convert.NELR {
 			continue
 		}
@@ -51,7 +51,7 @@ func (h *harness) memory(record int) error {
 			}
 		}
 	}()
-	for _, from := range convert.Names() {
+	for _, from := range convert.Whole() {
 		if err := h.resident(record, from, inputs[from]); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (h *harness) memory(record int) error {
 	if err := h.grows(record, native); err != nil {
 		return err
 	}
-	for _, from := range convert.Names() {
+	for _, from := range convert.Whole() {
 		if err := h.allocations(record, from, inputs[from]); err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (h *harness) resident(record int, from, path string) error {
 		args []string
 	}
 	jobs := []job{{"replay", []string{h.bin, "replay", path}}}
-	for _, to := range convert.Names() {
+	for _, to := range convert.Whole() {
 		jobs = append(jobs, job{"convert to " + to, []string{h.bin, "convert", "--to", to, path}})
 	}
 	jobs = append(jobs, job{"convert to cel-json, envelope", h.convert(path, 0).args})
@@ -172,7 +172,7 @@ func (h *harness) allocations(record int, from, path string) error {
 	var what string
 	var all []float64
 	targets := []convert.Target{{Format: convert.CELJSON, Dialect: "envelope"}}
-	for _, to := range convert.Names() {
+	for _, to := range convert.Whole() {
 		targets = append(targets, convert.Target{Format: to, Records: int64(h.o.records) + 1}) // INIT is a record
 	}
 	for _, to := range targets {
