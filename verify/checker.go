@@ -114,15 +114,23 @@ func (c *Checker) Log(ctx context.Context, l Log) error {
 	return nil
 }
 
+// Value returns the value that a bank has after the logs so far, or nil if none
+// of them names it. It is borrowed until the next log.
+func (c *Checker) Value(reg mrlog.Register, alg mrlog.Alg) []byte { return c.replay.Value(reg, alg) }
+
 // place lets the caller name the space of a register that the log gives by its
 // number only: an expected register of the same number stands for it, if there
-// is one.
+// is one. The index of a CC-MR in a firmware log, or of an RTMR in an IMA list,
+// is never taken for that of the other, of which the same number names another
+// register.
 func (c *Checker) place(rec *mrlog.Record) {
 	found := rec.Register
 	for _, e := range c.o.Expect {
 		switch {
 		case e.Register == rec.Register:
 			return
+		case rec.Type != mrlog.TypeCCCEL && e.Register.Space != mrlog.PCR:
+			continue
 		case e.Register.Index == rec.Register.Index && e.Register.Space != mrlog.NV:
 			if found != rec.Register && found != e.Register {
 				return // two of them: the caller must say

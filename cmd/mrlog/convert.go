@@ -21,38 +21,51 @@ import (
 
 type convertOptions struct {
 	source
-	to, dialect string
-	envelope    bool
-	output      string
+	placing
+	to, dialect  string
+	envelope     bool
+	output       string
+	check, lossy bool
 }
 
 func newConvert(e *env) *cobra.Command {
 	var o convertOptions
 	cmd := &cobra.Command{
-		Use:   "convert --to FORMAT [flags] FILE",
-		Short: "write a log in another format",
-		Long: `convert reads a log of any format and writes its records in another. Digests
+		Use:   "convert --to FORMAT [flags] FILE...",
+		Short: "write a log in another format, or several as one",
+		Long: `convert reads logs of any format and writes their records in another. Digests
 are carried as logged, never computed anew. What the target format cannot carry
-is an error that names the record; with -o the file is then left as it was.
+is an error that names the record; with -o the file is then left as it was. With
+--lossy it is left out and listed. --check replays the log before and what was
+written after, prints both, and refuses if they differ.
+
+Several logs become one: the records of each register stand in the order of the
+files, and are numbered anew, per register. Between registers the order means
+nothing. Registers are named in one space, by the table of the platform: on TDX
+rtmr2 of an IMA list is ccmr3 of the firmware's log. What was mapped is said.
 
 Formats and, where there are several, their dialects (the default first):
 ` + formatList(),
 		Example: `  mrlog convert --to cel-json /run/mrlog/rtmr2/log
   mrlog convert --to cel-json --envelope -o log.json /run/mrlog/rtmr2/log
   mrlog convert --to nelr log.json
+  mrlog convert --check --to cel-cbor -o all.cbor ccel.bin ima.bin /run/mrlog/rtmr2/log
   cat log.cbor | mrlog convert --from cel-cbor --to cel-tlv --dialect go-eventlog -`,
-		Args: files(1, 1),
+		Args: files(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runConvert(cmd.Context(), e, &o, args[0])
+			return runConvert(cmd.Context(), e, &o, args)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.to, "to", "", "`FORMAT` to write: "+strings.Join(convert.Names(), ", "))
+	f.StringVar(&o.to, "to", "", "`FORMAT` to write: "+strings.Join(convert.Written(), ", "))
 	f.StringVar(&o.dialect, "dialect", "", "`DIALECT` of that format")
 	f.BoolVar(&o.envelope, "envelope", false, `cel-json as an object with "log" and "mr", the final value`)
 	f.StringVarP(&o.output, "output", "o", "-", "`FILE` to write; it is replaced when the conversion is complete")
+	f.BoolVar(&o.check, "check", false, "replay before and after, print both, and refuse (exit 3) if they differ")
+	f.BoolVar(&o.lossy, "lossy", false, "leave out records that the format cannot carry, and list them")
 	o.source.flags(cmd)
-	must(cmd.RegisterFlagCompletionFunc("to", complete(convert.Names()...)))
+	o.placing.flags(cmd)
+	must(cmd.RegisterFlagCompletionFunc("to", complete(convert.Written()...)))
 	must(cmd.RegisterFlagCompletionFunc("dialect", complete(dialects()...)))
 	return cmd
 }
@@ -61,6 +74,9 @@ func formatList() string {
 	var b strings.Builder
 	for _, f := range convert.Formats() {
 		fmt.Fprintf(&b, "  %-9s %s", f.Name, f.Title)
+		if f.ReadOnly {
+			b.WriteString(" (read only)")
+		}
 		if f.Dialects != nil {
 			fmt.Fprintf(&b, " [%s]", strings.Join(f.Dialects, ", "))
 		}
@@ -80,11 +96,14 @@ func dialects() []string {
 // target checks the flags that say what to write.
 func (o *convertOptions) target() (convert.Target, error) {
 	t := convert.Target{Format: o.to, Dialect: o.dialect}
+	if name, err := convert.Canonical(o.to); err == nil {
+		t.Format = name
+	}
 	if o.to == "" {
-		return t, usage("--to is missing: the format to write (%s)", strings.Join(convert.Names(), ", "))
+		return t, usage("--to is missing: the format to write (%s)", strings.Join(convert.Written(), ", "))
 	}
 	if o.envelope {
-		if o.to != convert.CELJSON {
+		if t.Format != convert.CELJSON {
 			return t, usage("--envelope goes with --to cel-json, not %s", o.to)
 		}
 		if o.dialect != "" && o.dialect != "envelope" {
@@ -98,110 +117,57 @@ func (o *convertOptions) target() (convert.Target, error) {
 	return t, nil
 }
 
-func runConvert(ctx context.Context, e *env, o *convertOptions, arg string) error {
+func runConvert(ctx context.Context, e *env, o *convertOptions, args []string) error {
 	from, err := o.options()
 	if err != nil {
+		return err
+	}
+	if err := o.placing.check(); err != nil {
 		return err
 	}
 	t, err := o.target()
 	if err != nil {
 		return err
 	}
-	stdin := e.stdin
+	c := &conversion{e: e, o: o, from: from, target: t, args: args, stdin: e.stdin}
+	defer c.end()
 	if t.NeedsCount() {
-		spool, err := e.count(ctx, arg, from, &t)
-		if err != nil {
+		if err := c.count(ctx); err != nil {
 			return err
 		}
-		if spool != nil {
-			defer spool.Close()
-			stdin = spool
-		}
 	}
-	in, err := open(arg, stdin, from)
+	if err := c.open(); err != nil {
+		return err
+	}
+	out, err := e.create(o.output, o.check)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	out, err := e.create(o.output)
-	if err != nil {
+	err = c.write(ctx, out)
+	if err == nil && o.check {
+		err = c.check(ctx, out)
+	}
+	if err = out.finish(err); err != nil {
 		return err
 	}
-	return out.finish(e.convert(ctx, in, out, t))
-}
-
-// convert copies a log and warns of what it says wrong of itself.
-func (e *env) convert(ctx context.Context, in *input, out io.Writer, t convert.Target) error {
-	p := e.newProgress("convert")
-	defer p.done()
-	replay, err := convert.Copy(ctx, out, t, in.Reader, convert.Options{
-		Procs:    procs(),
-		Progress: func(records, offset int64) { p.update(in, records, offset) },
-	})
-	if err != nil {
-		return in.at(err)
-	}
-	p.done()
-	e.warnTorn(in)
-	if replay == nil {
-		return nil
-	}
-	if err := convert.CheckMR(in.Reader, replay); err != nil {
-		e.warn("%s: %v", in.name, err)
-	}
-	e.warnSkipped(replay.Skipped())
-	if errs, n := replay.InitErrors(); n > 0 {
-		e.warn("%s: %v%s", in.name, errs[0], more(n-1))
-	}
-	return nil
-}
-
-// count reads the log once to learn how many records it has, which the target
-// states first. Standard input is kept in a temporary file meanwhile, already
-// unlinked, which is returned to be read again.
-func (e *env) count(ctx context.Context, arg string, from convert.Source, t *convert.Target) (spool *os.File, err error) {
-	stdin := e.stdin
-	if arg == "-" {
-		if spool, err = os.CreateTemp("", "mrlog-spool-"); err != nil {
-			return nil, err
-		}
-		defer func() {
-			if err != nil {
-				_ = spool.Close()
-			}
-		}()
-		if err := os.Remove(spool.Name()); err != nil {
-			return nil, err
-		}
-		stdin = io.TeeReader(e.stdin, spool)
-	} else if info, err := os.Stat(arg); err == nil && !info.Mode().IsRegular() {
-		return nil, usage("%s is not a regular file, and %s states the number of records first: use - or --dialect sequence", arg, t.Format)
-	}
-	in, err := open(arg, stdin, from)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	if t.Records, err = convert.Count(ctx, in.Reader); err != nil {
-		return nil, in.at(err)
-	}
-	if spool != nil {
-		_, err = spool.Seek(0, io.SeekStart)
-	}
-	return spool, err
+	return c.answer()
 }
 
 // output is where a conversion goes: standard output, or a file that takes the
 // place of an older one only when it is complete.
 type output struct {
 	io.Writer
-	file *os.File
-	path string
+	file  *os.File
+	path  string
+	spool *os.File  // that stands before what follows
+	to    io.Writer // what the spool goes to when it is complete
 }
 
-func (e *env) create(path string) (*output, error) {
+// create opens the output. If it is to be read again before it is complete,
+// what goes elsewhere than to a file is kept in one that has no name.
+func (e *env) create(path string, again bool) (*output, error) {
 	if path == "-" {
-		return &output{Writer: e.stdout}, nil
+		return spooled(&output{Writer: e.stdout}, again)
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // what a link points to is replaced, not the link
@@ -213,11 +179,11 @@ func (e *env) create(path string) (*output, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &output{Writer: f, file: f}, nil
+		return spooled(&output{Writer: f, file: f}, again)
 	}
 	// The umask counts for a new file, the mode of an older one is kept.
 	temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%08x", filepath.Base(path), rand.Uint32()))
-	f, ferr := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, ferr := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if ferr != nil {
 		var p *fs.PathError
 		if errors.As(ferr, &p) && !errors.Is(ferr, fs.ErrExist) {
@@ -233,8 +199,51 @@ func (e *env) create(path string) (*output, error) {
 	return &output{Writer: f, file: f, path: path}, nil
 }
 
+// spooled puts a nameless file before an output that cannot be read again.
+func spooled(o *output, again bool) (*output, error) {
+	if !again {
+		return o, nil
+	}
+	f, err := unnamed()
+	if err != nil {
+		return nil, errors.Join(err, o.finish(nil))
+	}
+	o.to, o.Writer, o.spool = o.Writer, f, f
+	return o, nil
+}
+
+// unnamed returns a temporary file that has been unlinked already.
+func unnamed() (*os.File, error) {
+	f, err := os.CreateTemp("", "mrlog-spool-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// again returns what was written, from its beginning.
+func (o *output) again() (io.Reader, error) {
+	f := o.spool
+	if f == nil {
+		f = o.file
+	}
+	_, err := f.Seek(0, io.SeekStart)
+	return f, err
+}
+
 // finish puts a complete file in place, or takes an incomplete one away.
 func (o *output) finish(err error) error {
+	if o.spool != nil {
+		if err == nil {
+			if _, err = o.spool.Seek(0, io.SeekStart); err == nil {
+				_, err = io.Copy(o.to, o.spool)
+			}
+		}
+		_ = o.spool.Close()
+	}
 	if o.file == nil {
 		return err
 	}

@@ -81,15 +81,20 @@ func (s *source) options() (convert.Source, error) {
 type input struct {
 	name string
 	file io.ReadCloser
-	size int64 // 0 if it cannot be told
+	size int64 // 0 if it cannot be told, or the log is unwrapped from the file
 
 	Reader mrlog.Reader
+	sight  convert.Sight // what its beginning shows, after look
 }
 
 func (i *input) Close() error { return i.file.Close() }
 
 // at puts the name of the input before an error that is about it.
 func (i *input) at(err error) error {
+	var one *convert.InputError
+	if errors.As(err, &one) {
+		return (&input{name: one.Name}).at(one.Err)
+	}
 	var syntax *mrlog.SyntaxError
 	var carry *mrlog.CarryError
 	if errors.As(err, &syntax) || errors.As(err, &carry) {
@@ -102,16 +107,42 @@ func named(name string, err error) error {
 	code, hint := classify(err)
 	var syntax *mrlog.SyntaxError
 	if hint == "" && errors.As(err, &syntax) && errors.Is(err, convert.ErrFormat) {
-		hint = "--from FORMAT says what it is: " + strings.Join(convert.Names(), ", ")
 		err = syntax.Err
+		var not *convert.NotLogError
+		var several *convert.AmbiguousError
+		switch {
+		case errors.As(err, &not):
+		case errors.As(err, &several):
+			hint = "--from FORMAT says which it is: " + strings.Join(several.Formats, ", ")
+		default:
+			hint = "--from FORMAT says what it is: " + strings.Join(convert.Names(), ", ")
+		}
 	}
 	return &failure{code: code, err: fmt.Errorf("%s: %w", name, err), hint: hint}
 }
 
-// open opens a log by its FILE argument.
+// open opens a log by its FILE argument, and tells what it was unwrapped from.
 func (e *env) open(arg string, o convert.Source) (*input, error) {
-	return open(arg, e.stdin, o)
+	in, err := open(arg, e.stdin, o)
+	if err == nil {
+		e.noteWrapped(in)
+	}
+	return in, err
 }
+
+// noteWrapped tells what a log was unwrapped from.
+func (e *env) noteWrapped(in *input) {
+	k := convert.Wrapped(in.Reader)
+	if k.Wrapping != convert.NoWrapping {
+		e.note("%s: the log is in %s; places are those in the unwrapped log", in.name, k.Wrapping)
+	}
+	if k.BOM {
+		e.note("%s: a byte order mark stands before the text; it is no part of the log", in.name)
+	}
+}
+
+// look reads the beginning of the log.
+func (i *input) look() { i.sight, i.Reader = convert.Look(i.name, i.Reader) }
 
 // open opens a log by its FILE argument, "-" being what stdin has.
 func open(arg string, stdin io.Reader, o convert.Source) (*input, error) {
@@ -140,12 +171,18 @@ func open(arg string, stdin io.Reader, o convert.Source) (*input, error) {
 	r, err := convert.Open(in.file, o)
 	if err != nil {
 		_ = in.file.Close()
-		if errors.Is(err, convert.ErrIndex) {
+		switch {
+		case errors.Is(err, convert.ErrIndex):
 			return nil, usage("--pcr: %s: %w", in.name, err)
+		case errors.Is(err, convert.ErrSpace):
+			return nil, usage("--space: %s: %w", in.name, err)
 		}
 		return nil, in.at(err)
 	}
 	in.Reader = r
+	if convert.Wrapped(r).Wrapping != convert.NoWrapping {
+		in.size = 0
+	}
 	return in, nil
 }
 

@@ -110,7 +110,8 @@ func outputs() map[string]reflect.Type {
 		}
 	}
 	add(errorOutput{}, findingOutput{}, replayOutput{}, registerOutput{}, showRecord{}, showDigest{},
-		verifyOutput{}, verifyRegister{}, verifyFinding{}, versionOutput{})
+		verifyOutput{}, verifyRegister{}, verifyFinding{}, versionOutput{},
+		convertOutput{}, mappedOutput{}, lostOutput{}, checkedOutput{})
 	add(recordingOutputs()...)
 	return all
 }

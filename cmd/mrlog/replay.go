@@ -18,6 +18,7 @@ import (
 
 func newReplay(e *env) *cobra.Command {
 	var s source
+	var p placing
 	cmd := &cobra.Command{
 		Use:   "replay [flags] FILE...",
 		Short: "compute register values from logs",
@@ -25,16 +26,21 @@ func newReplay(e *env) *cobra.Command {
 register then has. Several logs are replayed together, in the order given, so
 that a later log of a register goes on where an earlier one ended.
 
+Registers have the names that the logs give them. If some logs are of CC-MRs and
+others of RTMRs, which are the same registers, they are all named as CC-MRs by
+the table of the platform; --to-space names them in another space.
+
 The values are what the logs claim. Whether a machine's registers hold them is
 for mrlog verify.`,
 		Example: `  mrlog replay /run/mrlog/rtmr2/log
   mrlog replay --json log.cel | jq -r .registers[0].value`,
 		Args: files(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runReplay(cmd.Context(), e, &s, args)
+			return runReplay(cmd.Context(), e, &s, &p, args)
 		},
 	}
 	s.flags(cmd)
+	p.flags(cmd)
 	return cmd
 }
 
@@ -50,19 +56,35 @@ type registerOutput struct {
 	Start    string `json:"unexplained_start,omitempty"`
 }
 
-func runReplay(ctx context.Context, e *env, s *source, args []string) error {
+func runReplay(ctx context.Context, e *env, s *source, p *placing, args []string) error {
 	o, err := s.options()
+	if err != nil {
+		return err
+	}
+	if err := p.check(); err != nil {
+		return err
+	}
+	ins, err := openAll(args, e.stdin, o)
+	defer closeAll(ins)
+	if err != nil {
+		return err
+	}
+	place, err := p.together(sights(ins))
 	if err != nil {
 		return err
 	}
 	var replay mrlog.Replay
 	var refusal error
-	for _, arg := range args {
-		err := replayFile(ctx, e, arg, o, &replay)
+	for _, in := range ins {
+		in.Reader = convert.Place(in.Reader, place)
+		err := replayLog(ctx, e, in, &replay)
 		if code, _ := classify(err); code != exitNo && err != nil {
 			return err
 		}
 		refusal = cmp.Or(refusal, err)
+		e.noteWrapped(in)
+		e.warnEmpty(in)
+		e.notePlaced(in, place.Platform, p.on != "")
 	}
 	if e.json {
 		err = e.printJSON(replayOutput{registerOutputs(replay.Banks())})
@@ -82,16 +104,12 @@ func runReplay(ctx context.Context, e *env, s *source, args []string) error {
 	return refusal
 }
 
-func replayFile(ctx context.Context, e *env, arg string, o convert.Source, replay *mrlog.Replay) error {
-	in, err := e.open(arg, o)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
+// replayLog replays one log.
+func replayLog(ctx context.Context, e *env, in *input, replay *mrlog.Replay) error {
 	p := e.newProgress("replay")
 	defer p.done()
 	var records int64
-	err = pipe.Each(ctx, in.Reader, procs(), func(batch []mrlog.Record) error {
+	err := pipe.Each(ctx, in.Reader, procs(), func(batch []mrlog.Record) error {
 		records += int64(len(batch))
 		last := batch[len(batch)-1].Span
 		p.update(in, records, last.Offset+int64(last.Length))
@@ -100,6 +118,7 @@ func replayFile(ctx context.Context, e *env, arg string, o convert.Source, repla
 	if err != nil {
 		return in.at(err)
 	}
+	p.done()
 	e.warnTorn(in)
 	if err := convert.CheckMR(in.Reader, replay); err != nil {
 		return no("%s: %w", in.name, err)

@@ -11,11 +11,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"mrlog.dev"
+	"mrlog.dev/convert"
 	"mrlog.dev/verify"
 )
 
 func newVerify(e *env) *cobra.Command {
 	var s source
+	var p placing
 	var expect []string
 	cmd := &cobra.Command{
 		Use:   "verify --expect REGISTER[:ALG]=HEX [flags] FILE...",
@@ -27,16 +29,22 @@ as signed evidence. It also re-hashes every content whose rule is known.
 It says yes (exit 0) only when every expected value is reached from a start that
 is explained (the reset value, or the end of an earlier log given here), in a
 bank that binds (SHA-1 does not), and no content contradicts its digest.
-Registers without an expected value are listed as unchecked.`,
+Registers without an expected value are listed as unchecked.
+
+Logs may name registers in other spaces than --expect does: they are mapped by
+the table of the platform, and that is said. An IMA list has digests of one bank;
+those of other banks that are expected are derived, as the kernel extended them.`,
 		Example: `  mrlog verify --expect rtmr2=4693cf54...35568 /run/mrlog/rtmr2/log
+  mrlog verify --expect rtmr2=247eed9f...047cf2 ccel.bin ima.txt
   mrlog verify --expect pcr14:sha256=$(tpm2_pcrread -Q -o /dev/stdout sha256:14 | xxd -p -c 32) log.json`,
 		Args: files(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVerify(cmd.Context(), e, &s, expect, args)
+			return runVerify(cmd.Context(), e, &s, &p, expect, args)
 		},
 	}
 	cmd.Flags().StringArrayVar(&expect, "expect", nil, "trusted value of a register, as `REGISTER[:ALG]=HEX`; repeatable")
 	s.flags(cmd)
+	p.platformFlag(cmd)
 	return cmd
 }
 
@@ -104,35 +112,55 @@ func parseExpects(args []string) ([]verify.Expectation, error) {
 	return out, nil
 }
 
-func runVerify(ctx context.Context, e *env, s *source, expect, args []string) error {
+func runVerify(ctx context.Context, e *env, s *source, p *placing, expect, args []string) error {
 	o, err := s.options()
 	if err != nil {
+		return err
+	}
+	if err := p.check(); err != nil {
 		return err
 	}
 	x, err := parseExpects(expect)
 	if err != nil {
 		return err
 	}
-	p := e.newProgress("verify")
-	defer p.done()
+	stdin, err := e.rereadable(args, o)
+	if err != nil {
+		return err
+	}
+	ins, err := openAll(args, stdin, o)
+	defer closeAll(ins)
+	if err != nil {
+		return err
+	}
+	on, err := p.decide(sights(ins))
+	if err != nil {
+		return err
+	}
+	progress := e.newProgress("verify")
+	defer progress.done()
 	var in *input
 	c, err := verify.New(verify.Options{
 		Expect: x, Procs: procs(),
-		Progress: func(records, offset int64) { p.update(in, records, offset) },
+		Progress: func(records, offset int64) { progress.update(in, records, offset) },
 	})
 	if err != nil {
 		return usage("%w", err)
 	}
-	for _, arg := range args {
-		if in, err = e.open(arg, o); err != nil {
+	for i := range ins {
+		place := p.expected(&ins[i].sight, on, x)
+		if ins[i], err = e.derive(ins[i], args[i], stdin, o, place, x, c); err != nil {
 			return err
 		}
-		err := c.Log(ctx, verify.Log{Name: in.name, Reader: in.Reader})
-		in.Close()
-		if err != nil {
+		in = ins[i]
+		in.Reader = convert.Place(in.Reader, place)
+		if err := c.Log(ctx, verify.Log{Name: in.name, Reader: in.Reader}); err != nil {
 			return err
 		}
-		p.done()
+		progress.done()
+		e.noteWrapped(in)
+		e.warnEmpty(in)
+		e.notePlaced(in, on, p.on != "")
 		e.warnTorn(in)
 	}
 	report := c.Report()
