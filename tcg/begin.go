@@ -17,16 +17,15 @@ const maxCCMR = 4
 // indexes.
 func (r *Reader) begin() {
 	r.begun = true
-	head := 0
 	if r.opts.Bare {
 		r.header.Dialect = string(AAEL)
 		for _, a := range mrlog.Known() {
 			r.table = append(r.table, mrlog.AlgSize{Alg: a, Size: a.Size()})
 		}
-	} else if head = r.shape(); r.err != nil {
+	} else if r.shape(); r.err != nil {
 		return
 	}
-	r.space(head)
+	r.space()
 }
 
 // need returns the beginning of the log, so many bytes if it has them.
@@ -41,44 +40,43 @@ func (r *Reader) need(n int) []byte {
 	return p
 }
 
-// shape tells the dialect, and returns the size of the header record, if there
-// is one.
-func (r *Reader) shape() int {
+// shape tells the dialect by the header record, if there is one.
+func (r *Reader) shape() {
 	r.sha1 = true
 	p := r.need(oldSize + len(signature))
 	if len(p) == 0 || len(p) >= flagSize && (run(p[:flagSize], 0xFF) == flagSize || zero(p[:min(len(p), zeroFlag(true))])) {
-		return 0 // no record, and no shape
+		return // no record, and no shape
 	}
 	r.header.Dialect = string(SHA1)
 	r.header.Algs = append(r.few[:0], mrlog.AlgSize{Alg: mrlog.SHA1, Size: mrlog.SHA1.Size()})
 	if len(p) < oldSize+len(signature) || binary.LittleEndian.Uint32(p[4:]) != mrlog.EventNoAction {
-		return 0
+		return
 	}
 	signed := string(p[oldSize:oldSize+len(signature)]) == signature
 	if !signed && (!zero(p[placeSize:oldSize-lengthSize]) || !zero(p[oldSize:oldSize+len(signature)])) {
-		return 0
+		return
 	}
 	length := binary.LittleEndian.Uint32(p[oldSize-lengthSize:])
 	if int64(length) < int64(len(signature)) {
-		return 0
+		return
 	}
 	if length > specFixed+specAlg*mrlog.MaxDigests+1+255 {
 		if signed {
 			r.err = r.fault(oldSize-lengthSize, limitErr("header", uint64(length), specFixed+specAlg*mrlog.MaxDigests+1+255))
 		}
-		return 0
+		return
 	}
 	size := oldSize + int(length)
 	if p = r.need(size); len(p) < size {
-		return 0 // the end of the log within its first record is found later
+		return // the end of the log within its first record is found later
 	}
 	spec, at, err := parseSpecID(p[oldSize:size], r.few[:0])
 	switch {
 	case err != nil && signed:
 		r.err = r.fault(int64(oldSize+at), err)
-		return 0
+		return
 	case err != nil:
-		return 0
+		return
 	case spec.NoSignature:
 		r.header.Dialect = string(CoCo)
 	default:
@@ -86,29 +84,50 @@ func (r *Reader) shape() int {
 	}
 	r.header.Algs, r.table = spec.Algs, spec.Algs
 	r.head, r.sha1 = true, false
-	return size
 }
 
 // ccBank reports whether an algorithm is that of the only bank of a platform
 // with CC-MRs: SHA-384 on TDX, SM3 on CSV.
 func ccBank(a mrlog.Alg) bool { return a == mrlog.SHA384 || a == mrlog.SM3 }
 
-// space tells the space of the indexes, which follow so many bytes of header.
-func (r *Reader) space(head int) {
+// space tells the space of the indexes, or leaves it to what the records show.
+func (r *Reader) space() {
 	switch {
 	case r.opts.Space != mrlog.NoSpace:
 		r.header.Space = r.opts.Space
 	case r.sha1, len(r.table) > 1 && !r.opts.Bare, !r.opts.Bare && !ccBank(r.table[0].Alg):
 		r.header.Space = mrlog.PCR
-	case r.looksCC(head):
+	default:
 		r.header.Space, r.header.SpaceAssumed = mrlog.CCMR, true
 		r.note = mrlog.NoteSpaceAssumed
-	default:
-		r.header.Space = mrlog.PCR
+		if r.unsure = !r.opts.Bare; r.opts.Bare && !r.looksCC(0) {
+			r.pcrs(nil)
+		}
 	}
 }
 
-// looksCC reports whether the records after the header look like those of a CC
+// settle tells the space before the first records, which end so far into the
+// log, are given out.
+func (r *Reader) settle(b *mrlog.Batch, at int, ended bool) {
+	if r.unsure && !ended && r.err == nil && !r.looksCC(at) {
+		r.pcrs(b)
+	}
+	r.unsure = false
+}
+
+// pcrs corrects the assumption that the indexes are those of CC-MRs.
+func (r *Reader) pcrs(b *mrlog.Batch) {
+	r.unsure = false
+	r.header.Space, r.header.SpaceAssumed = mrlog.PCR, false
+	r.note = 0
+	if b != nil {
+		for i := range b.Records {
+			b.Records[i].Register.Space, b.Records[i].Notes = mrlog.PCR, 0
+		}
+	}
+}
+
+// looksCC reports whether the records from a place on look like those of a CC
 // log, as far as [MaxLookAhead] shows: indexes up to 4, and one bank. An empty
 // log does.
 func (r *Reader) looksCC(at int) bool {

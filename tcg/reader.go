@@ -51,12 +51,13 @@ type Reader struct {
 	header mrlog.Header
 	err    error // that the next Read returns
 
-	begun bool
-	head  bool // the next record is the header
-	sha1  bool // records have the SHA-1 shape
-	table []mrlog.AlgSize
-	few   [4]mrlog.AlgSize // room for the table of most logs
-	note  mrlog.Note
+	begun  bool
+	head   bool // the next record is the header
+	sha1   bool // records have the SHA-1 shape
+	table  []mrlog.AlgSize
+	few    [4]mrlog.AlgSize // room for the table of most logs
+	note   mrlog.Note
+	unsure bool // whether the indexes are those of CC-MRs
 
 	records int64
 	sums    []mrlog.Digest // of the batch, not handed out yet
@@ -66,7 +67,7 @@ type Reader struct {
 
 // batchRecords is how many records are read at a time: so many stay in a
 // processor's first-level cache.
-const batchRecords = 128
+const batchRecords = 64
 
 // usualSize is about how large the records of a real log are at the least; a
 // batch begins with room for that many.
@@ -132,8 +133,10 @@ func (r *Reader) Read(b *mrlog.Batch) error {
 	if b.Records == nil {
 		b.Records = make([]mrlog.Record, 0, min(batchRecords, 1+len(buf)/usualSize))
 	}
+	var ended bool
 	for {
-		used, need, ended := r.scan(b, buf[n:], r.src.base+int64(n))
+		var used, need int
+		used, need, ended = r.scan(b, buf[n:], r.src.base+int64(n))
 		n += used
 		if ended && len(b.Records) == 0 {
 			r.src.end(buf, n)
@@ -160,7 +163,11 @@ func (r *Reader) Read(b *mrlog.Batch) error {
 		}
 		return r.err
 	}
+	if r.unsure {
+		r.settle(b, n, ended)
+	}
 	r.src.end(buf, n)
+	r.src.expect(n, len(b.Records) == batchRecords)
 	if len(b.Records) == 0 {
 		return r.err
 	}
@@ -293,6 +300,9 @@ func (r *Reader) agile(b *mrlog.Batch, p []byte, base int64) (used, need int, en
 			}
 		}
 		if index > maxCCMR {
+			if r.unsure && event != mrlog.EventNoAction && base+int64(used)+countSize <= MaxLookAhead {
+				r.pcrs(b)
+			}
 			if err := r.check(index, event, base+int64(used)); err != nil {
 				r.err = err
 				return used, 0, false

@@ -41,7 +41,7 @@ type source struct {
 	base int64     // offset in the log of the window's first byte
 	tail []byte    // read, and not part of a record yet
 	err  error     // of r; io.EOF at its end
-	room int       // of the last block
+	room int       // that the next block is to have
 }
 
 // minBlock is the first block of a log that is read: a hostile one may be
@@ -77,7 +77,7 @@ func (s *source) begin(b *mrlog.Batch) []byte {
 	if len(s.mem) > 0 || s.r == nil {
 		return s.mem
 	}
-	s.room = min(max(minBlock, 2*s.room), mrlog.BatchBytes)
+	s.room = min(max(minBlock, s.room), mrlog.BatchBytes)
 	buf := b.Alloc(max(s.room, len(s.tail)))
 	return buf[:copy(buf, s.tail)]
 }
@@ -102,6 +102,14 @@ func (s *source) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
 		return buf, nil // the error, if any, is the next call's
 	}
 	return buf, err
+}
+
+// expect says how large a block the next batch may want: about as much as the
+// last one used, if that was full, because what is left over is copied.
+func (s *source) expect(n int, full bool) {
+	if s.room *= 2; full {
+		s.room = n + n/8
+	}
 }
 
 // end keeps what follows the first n bytes of the window.
