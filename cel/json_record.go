@@ -31,6 +31,10 @@ const (
 	jsonTemplateName = "template_name"
 	jsonTemplateData = "template_data"
 
+	// What older versions of tpm2-tss call content_type and content.
+	jsonOldType    = "type"
+	jsonOldContent = "sub_event"
+
 	// In systemd's log of CC registers; see json_rtmr.go.
 	jsonRTMR   = "rtmr"
 	jsonMapped = "mapped_pcr"
@@ -104,8 +108,8 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 	var (
 		index, content        []byte
 		indexAt, contentAt    int
-		indexName             string
-		isNV, digests, typed  bool
+		isNV, isRTMR          bool
+		digests, typed        bool
 		mapped                []byte
 		mappedAt              int
 		space                 mrlog.Space
@@ -125,10 +129,10 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		case jsonPCR, jsonNV, jsonRTMR:
 			place = 2
 			if index != nil {
-				return at, fmt.Errorf("record has both %q and %q", indexName, name)
+				return at, fmt.Errorf("record has both %q and %q", registerName(isNV, isRTMR), name)
 			}
-			index, indexAt, indexName = raw, valueAt, registerName(len(name))
-			isNV = indexName == jsonNV
+			index, indexAt = raw, valueAt
+			isNV, isRTMR = len(name) == len(jsonNV), len(name) == len(jsonRTMR)
 		case jsonMapped:
 			place = 3
 			mapped, mappedAt = raw, at
@@ -151,15 +155,22 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 				return valueAt + in, err
 			}
 			w.loose = w.loose || loose
-		case jsonContentType:
+		case jsonContentType, jsonOldType:
 			place = 5
+			if typed {
+				return at, fmt.Errorf("record has both %q and %q", jsonContentType, jsonOldType)
+			}
 			typed = true
 			var loose bool
 			loose, err = d.parseType(raw, b, r)
-			w.loose = w.loose || loose
-		case jsonContent:
+			w.loose = w.loose || loose || len(name) == len(jsonOldType)
+		case jsonContent, jsonOldContent:
 			place = 6
+			if content != nil {
+				return at, fmt.Errorf("record has both %q and %q", jsonContent, jsonOldContent)
+			}
 			content, contentAt = raw, valueAt
+			w.loose = w.loose || len(name) == len(jsonOldContent)
 		default:
 			return at, fmt.Errorf("record has a member %.40q, which mrlog does not know and would lose", name)
 		}
@@ -179,9 +190,9 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		return end, fmt.Errorf("record has no %q", jsonContentType)
 	case content == nil:
 		return end, fmt.Errorf("record has no %q", jsonContent)
-	case indexName != jsonPCR && space != mrlog.NoSpace:
-		return spaceAt, fmt.Errorf("record has both %q and %q", indexName, spaceField)
-	case mapped != nil && indexName != jsonRTMR:
+	case (isNV || isRTMR) && space != mrlog.NoSpace:
+		return spaceAt, fmt.Errorf("record has both %q and %q", registerName(isNV, isRTMR), spaceField)
+	case mapped != nil && !isRTMR:
 		return mappedAt, fmt.Errorf("record has %q without %q", jsonMapped, jsonRTMR)
 	}
 
@@ -195,7 +206,7 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		return indexAt, fmt.Errorf("register index: %w", err)
 	case isNV:
 		r.Register = mrlog.Register{Space: mrlog.NV, Index: uint32(n)}
-	case indexName == jsonRTMR:
+	case isRTMR:
 		r.Register = mrlog.Register{Space: mrlog.RTMR, Index: uint32(n)}
 		w.loose = w.loose || !d.seq || !isMeasureCC(r)
 	case space != mrlog.NoSpace:
@@ -206,7 +217,7 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 	}
 
 	loose, err := d.parseContent(content, b, r)
-	if err == nil && indexName == jsonRTMR {
+	if err == nil && isRTMR {
 		if mapped != nil {
 			var ok, l bool
 			if l, ok = addMapped(b, r, mapped); !ok {

@@ -24,16 +24,15 @@ func isMeasureCC(r *mrlog.Record) bool {
 	return r.Type == mrlog.TypeSystemd && !r.HasNumber && r.Register.Space == mrlog.RTMR
 }
 
-// registerName returns the name with so many bytes that gives a register's
-// index.
-func registerName(n int) string {
-	switch n {
-	case len(jsonPCR):
-		return jsonPCR
-	case len(jsonRTMR):
+// registerName returns the name of the member that gives a register's index.
+func registerName(nv, rtmr bool) string {
+	switch {
+	case nv:
+		return jsonNV
+	case rtmr:
 		return jsonRTMR
 	}
-	return jsonNV
+	return jsonPCR
 }
 
 // mappedPrefix opens a content that holds "mapped_pcr".
