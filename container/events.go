@@ -160,7 +160,7 @@ func (c *ClaimsReader) parse(b *mrlog.Batch, r *mrlog.Record, raw []byte) (at in
 		if !ok {
 			break
 		}
-		switch name {
+		switch string(name) {
 		case "index":
 			index = true
 			var n uint64
@@ -244,7 +244,7 @@ func (c *ClaimsReader) digests(b *mrlog.Batch, r *mrlog.Record, raw []byte) erro
 			if !ok {
 				break
 			}
-			switch name {
+			switch string(name) {
 			case "alg":
 				text, err := c.e.text(v)
 				if err != nil {
@@ -407,7 +407,7 @@ func (i *IntelReader) register(raw []byte) error {
 			break
 		}
 		var err error
-		switch name {
+		switch string(name) {
 		case "index":
 			index = true
 			var n uint64
@@ -459,7 +459,7 @@ func (i *IntelReader) event(b *mrlog.Batch) error {
 		if !ok {
 			break
 		}
-		switch name {
+		switch string(name) {
 		case "type_id":
 			typed = true
 			var text string

@@ -56,7 +56,7 @@ func (p *parser) parse(raw []byte) (e element, at int, err error) {
 		}
 		start := len(p.buf)
 		var n uint64
-		switch member {
+		switch string(member) {
 		case "imr":
 			imr = true
 			n, err = strict.Uint(value, mrlog.MaxIndex)

@@ -77,7 +77,7 @@ func ParsePreimage(p []byte) (Event, bool) {
 		if !ok {
 			break
 		}
-		switch name {
+		switch string(name) {
 		case "name":
 			text, _ := strict.AppendText(nil, value)
 			e.Name = string(text)

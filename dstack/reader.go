@@ -93,6 +93,7 @@ type Reader struct {
 
 	array  *strict.Decoder
 	lines  *line.Reader
+	check  strict.Checker
 	parser parser
 	buf    []byte
 
@@ -275,7 +276,7 @@ func (d *Reader) nextLine(b *mrlog.Batch) error {
 			d.torn = mrlog.Span{Offset: d.lines.Offset(), Length: len(raw), Line: d.lines.Line()}
 			return io.EOF
 		}
-		if at, err := strict.Check(text); err != nil {
+		if at, err := d.check.Check(text); err != nil {
 			return fault(start+at, err)
 		}
 		at, err := d.add(b, text, mrlog.Span{Offset: d.lines.Offset() + int64(start), Length: len(text), Line: d.lines.Line()})

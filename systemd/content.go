@@ -55,7 +55,7 @@ func Parse(content []byte) (Content, error) {
 			n    uint64
 			err  error
 		)
-		switch name {
+		switch string(name) {
 		case "nvIndexName", "string", "bootId", "eventType":
 			if text, ok = strict.AppendText(nil, value); !ok {
 				err = fmt.Errorf("%.40q is not a string", value)
@@ -71,7 +71,7 @@ func Parse(content []byte) (Content, error) {
 		if err != nil {
 			return Content{}, fmt.Errorf("%s: %w", name, err)
 		}
-		switch name {
+		switch string(name) {
 		case "nvIndexName":
 			c.NVIndexName = string(text)
 		case "string":

@@ -42,6 +42,7 @@ const (
 
 var (
 	errDepth = fmt.Errorf("arrays and objects nest deeper than %d levels: %w", MaxDepth, mrlog.ErrLimit)
+	errShort = errors.New("input ends too soon")
 	errNames = fmt.Errorf("object has more than %d names: %w", MaxNames, mrlog.ErrLimit)
 )
 
@@ -166,23 +167,28 @@ func (d *Decoder) fail(err error) error {
 		}
 	}
 	if err == io.EOF {
-		return d.Fault(d.in.read, errors.New("input ends too soon"))
+		return d.Fault(d.in.read, errShort)
 	}
 	syntactic, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok {
 		return d.Fault(d.Offset(), err)
 	}
+	return d.Fault(syntactic.ByteOffset, reason(syntactic))
+}
+
+// reason says what is wrong, without the place.
+func reason(syntactic *jsontext.SyntacticError) error {
 	cause := syntactic.Err
 	switch {
 	case errors.Is(cause, io.ErrUnexpectedEOF):
-		cause = errors.New("input ends too soon")
+		cause = errShort
 	case errors.Is(cause, jsontext.ErrDuplicateName):
 		cause = fmt.Errorf("%w %.40q", jsontext.ErrDuplicateName, syntactic.JSONPointer.LastToken())
 	}
 	if p := string(syntactic.JSONPointer); p != "" {
 		cause = fmt.Errorf("%w (in %.80q)", cause, p)
 	}
-	return d.Fault(syntactic.ByteOffset, cause)
+	return cause
 }
 
 // Peek returns the first byte of the next value or end, with '0' for numbers,
@@ -324,17 +330,34 @@ func describe(kind byte) string {
 	return fmt.Sprintf("%q", kind)
 }
 
+// Checker checks values that are in memory, without allocating for a valid one.
+// The zero value is ready for use, again and again.
+type Checker struct {
+	guard guard
+	dec   jsontext.Decoder
+	in    bytes.Buffer
+}
+
 // Check reports what is wrong with p, which should be one JSON value without
 // white space around it, and where.
-func Check(p []byte) (at int, err error) {
-	d := NewDecoder(bytes.NewReader(p), "json", len(p))
-	v, start, err := d.Value()
-	if fault, ok := errors.AsType[*mrlog.SyntaxError](err); ok {
-		return int(fault.Offset), fault.Err
-	}
+func (c *Checker) Check(p []byte) (at int, err error) {
+	c.guard = guard{}
+	n, limit := c.guard.scan(p, nil)
+	c.in = *bytes.NewBuffer(p[:n])
+	c.dec.Reset(&c.in)
+	v, err := c.dec.ReadValue()
+	syntactic, ok := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
+	case ok && (limit == nil || !errors.Is(err, io.ErrUnexpectedEOF)):
+		return int(min(syntactic.ByteOffset, int64(n))), reason(syntactic)
+	case limit != nil:
+		return n, limit
+	case err == io.EOF:
+		return n, errShort
 	case err != nil:
-		return 0, err
+		return n, err
+	}
+	switch start := int(c.dec.InputOffset()) - len(v); {
 	case start != 0:
 		return 0, errors.New("white space before the value")
 	case len(v) != len(p):
@@ -343,34 +366,45 @@ func Check(p []byte) (at int, err error) {
 	return 0, nil
 }
 
+// Check is that of a Checker for a single value.
+func Check(p []byte) (at int, err error) {
+	var c Checker
+	return c.Check(p)
+}
+
 // Object goes through an object that has been read as a value. The zero value
 // is ready for use, again and again.
 type Object struct {
 	dec jsontext.Decoder
 	in  bytes.Buffer
-	raw int
 }
 
 // Reset begins with the object raw; it returns false if that is none.
 func (o *Object) Reset(raw []byte) bool {
 	o.in = *bytes.NewBuffer(raw)
 	o.dec.Reset(&o.in)
-	o.raw = len(raw)
 	t, err := o.dec.ReadToken()
 	return err == nil && t.Kind() == jsontext.KindBeginObject
 }
 
 // Next returns the next member: its name, its value as it stands, and where in
-// the object. Both are borrowed from the object, or hold until the next call.
-func (o *Object) Next() (name string, value []byte, at int, ok bool) {
-	t, err := o.dec.ReadToken()
-	if err != nil || t.Kind() != jsontext.KindString {
-		return "", nil, 0, false
+// the object. Both are borrowed from the object.
+func (o *Object) Next() (name, value []byte, at int, ok bool) {
+	if o.dec.PeekKind() != jsontext.KindString {
+		return nil, nil, 0, false
 	}
-	name = t.String()
+	n, err := o.dec.ReadValue()
+	if err != nil {
+		return nil, nil, 0, false
+	}
 	v, err := o.dec.ReadValue()
 	if err != nil {
-		return "", nil, 0, false
+		return nil, nil, 0, false
+	}
+	if name = n[1 : len(n)-1]; bytes.IndexByte(name, '\\') >= 0 {
+		if name, err = jsontext.AppendUnquote(nil, n); err != nil {
+			return nil, nil, 0, false
+		}
 	}
 	return name, v, int(o.dec.InputOffset()) - len(v), true
 }

@@ -238,7 +238,7 @@ func TestObject(t *testing.T) {
 			if !bytes.HasPrefix(raw[at:], value) {
 				t.Errorf("%q is not at %d", value, at)
 			}
-			got = append(got, name+"="+string(value))
+			got = append(got, string(name)+"="+string(value))
 		}
 		if fmt.Sprint(got) != fmt.Sprint([]string{"a=1", "b\n={\"c\":\"}\"}", "=[]"}) {
 			t.Errorf("%q", got)
