@@ -420,10 +420,9 @@ func TestSource(t *testing.T) {
 	// Stated formats are not detected: what does not fit is the reader's to say.
 	for _, f := range convert.Names() {
 		r, err := convert.Open(strings.NewReader("garbage"), convert.Source{Format: f})
-		if err != nil {
-			t.Fatal(err)
+		if err == nil {
+			_, err = readAll(r)
 		}
-		_, err = readAll(r)
 		var s *mrlog.SyntaxError
 		if !errors.As(err, &s) || s.Format != f {
 			t.Errorf("garbage as %s: %v", f, err)

@@ -13,6 +13,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/aael"
+	"mrlog.dev/container"
 	"mrlog.dev/dstack"
 	"mrlog.dev/ima"
 )
@@ -76,6 +77,9 @@ func detectors() []detector {
 		{CELCBOR, isCBOR},
 		{CELJSON, isCELJSON},
 		{Dstack, dstack.Is},
+		{Evidence, isEvidence},
+		{Claims, container.IsClaims},
+		{Intel, container.IsIntel},
 		{AAELText, isAAELText},
 		{IMAASCII, isIMAASCII},
 		{NELR, isNative},
@@ -369,7 +373,20 @@ func isJSON(p []byte) bool {
 }
 
 // isCELJSON: JSON that is no other format's.
-func isCELJSON(p []byte) bool { return isJSON(p) && !dstack.Is(p) }
+func isCELJSON(p []byte) bool {
+	return isJSON(p) && !dstack.Is(p) && !isEvidence(p) && !container.IsClaims(p) && !container.IsIntel(p)
+}
+
+// isEvidence: an object with the members of one that holds logs, or whose first
+// member is a quote or a report, which can be longer than what is seen.
+func isEvidence(p []byte) bool {
+	if array, keys := jsonKeys(p); array || !isJSON(p) {
+		return false
+	} else if len(keys) > 0 && (keys[0] == "quote" || keys[0] == "attestation_report") {
+		return true
+	}
+	return container.Is(p)
+}
 
 // isNative: the first line that is not empty is a comment or INIT, perhaps cut
 // short.
@@ -445,7 +462,7 @@ func isKeylimeQuote(p []byte) bool {
 		!slices.ContainsFunc(parts, func(b []byte) bool { return bytes.ContainsAny(b, " {}\"\n") })
 }
 
-// notLogJSON recognises JSON that is evidence, or what verifiers make of a log.
+// notLogJSON recognises evidence that holds no log.
 func notLogJSON(p []byte) error {
 	if !isJSON(p) {
 		return nil
@@ -454,12 +471,7 @@ func notLogJSON(p []byte) error {
 	has := func(names ...string) bool {
 		return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(keys, n) })
 	}
-	switch {
-	case !array && has("uefi_event_logs"), array && has("type_name", "digest_matches_event"):
-		return &NotLogError{"what a verifier (trustee) derives from a log", "it has the events decoded: give the log that it was made from"}
-	case !array && has("quote", "cc_eventlog"), !array && has("attestation_report", "cert_chain"):
-		return &NotLogError{"evidence as CoCo's attestation agent sends it", "the log in it is the value of cc_eventlog"}
-	case !array && (has("tpm_quote", "hcl_report") || has("tpm_quote", "ak_public")):
+	if !array && (has("tpm_quote", "hcl_report") || has("tpm_quote", "ak_public")) {
 		return &NotLogError{"TPM evidence as CoCo's attestation agent sends it", "it holds a quote with PCR values, and no log"}
 	}
 	return nil

@@ -213,7 +213,7 @@ func TestDetectCorpus(t *testing.T) {
 		"ccel": convert.TCG2, "tcg": convert.TCG2, "ima-binary": convert.IMA, "ima-ascii": convert.IMAASCII,
 		"nelr": convert.NELR, "cel-json-envelope": convert.CELJSON,
 		"acpi-table": "ACPI table", "tdx-quote": "TDX quote", "snp-report": "SNP attestation report",
-		"hcl-report": "HCL report", "claims": "trustee", "evidence": "evidence",
+		"hcl-report": "HCL report", "claims": convert.Evidence, "evidence": "evidence",
 	}
 	seen := make(map[string]int)
 	for _, f := range manifest(t, dir) {

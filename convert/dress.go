@@ -43,7 +43,7 @@ type dressedHasher struct {
 
 // dress names a reader's format as this package does.
 func dress(r mrlog.Reader, k Kind) mrlog.Reader {
-	if r.Header().Format == k.Format && k.Wrapping == NoWrapping && !k.BOM {
+	if r.Header().Format == k.Format && k.Wrapping == NoWrapping && !k.BOM && k.Member == "" {
 		return r
 	}
 	d := dressed{r, k}
@@ -81,6 +81,9 @@ func (d *dressed) name(err error) error {
 	}
 	c := *s
 	c.Format = d.kind.Format
+	if d.kind.Member != "" {
+		c.Format += " in " + d.kind.Member
+	}
 	if d.kind.Wrapping != NoWrapping {
 		c.Format += " unwrapped from " + string(d.kind.Wrapping)
 	}

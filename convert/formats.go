@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mrlog.dev/container"
 	"mrlog.dev/dstack"
 	"mrlog.dev/tcg"
 )
@@ -24,6 +25,10 @@ const (
 	AAEL     = "aael"      // log of CoCo's attestation agent: TCG records without a header
 	AAELText = "aael-text" // the same as text, before July 2025
 	Dstack   = "dstack"    // log of dstack guests: JSON lines, JSON array
+	Evidence = "evidence"  // what logs are sent in: evidence, responses, claims
+
+	Claims = container.Claims // what CoCo's trustee derives from a log
+	Intel  = container.Intel  // what clients of Intel Trust Authority send
 )
 
 // Info describes a format for people and for options.
@@ -58,6 +63,9 @@ func Formats() []Info {
 		{Name: AAEL, Title: "log of CoCo's attestation agent"},
 		{Name: AAELText, Title: "older log of CoCo's attestation agent, text", ReadOnly: true},
 		{Name: Dstack, Title: "log of dstack guests", Dialects: []string{dstack.API, dstack.Lines}},
+		{Name: Evidence, Title: "the logs inside evidence (CoCo), a response (Keylime, dstack), claims", ReadOnly: true},
+		{Name: Claims, Title: "events as CoCo's trustee decodes them", ReadOnly: true},
+		{Name: Intel, Title: "events as clients of Intel Trust Authority send them", ReadOnly: true},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/aael"
 	"mrlog.dev/cel"
+	"mrlog.dev/container"
 	"mrlog.dev/dstack"
 	"mrlog.dev/ima"
 	"mrlog.dev/nelr"
@@ -53,9 +54,24 @@ var ErrIndex = errors.New("a register's number is for native logs")
 
 // Open returns a Reader of the log in r, in the format that is stated or
 // detected, unwrapped if it is in gzip, base64 or hexadecimal: [Wrapped] tells.
-// The places of records and of errors are then those in the unwrapped log. It
-// reads r in blocks, so put no buffer between.
+// The places of records and of errors are then those in the unwrapped log. Of
+// evidence that holds several logs it is all of them, see [OpenAll]. It reads r
+// in blocks, so put no buffer between.
 func Open(r io.Reader, s Source) (mrlog.Reader, error) {
+	logs, err := OpenAll(r, s)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(logs) == 1:
+		return logs[0].Reader, nil
+	}
+	return Join(logs), nil
+}
+
+// OpenAll is Open for what can hold several logs: it returns each, named by the
+// member that it stood in. What evidence holds is kept in memory, see package
+// container; any other input is one log without a name.
+func OpenAll(r io.Reader, s Source) ([]Input, error) {
 	start := make([]byte, DetectSize)
 	n, err := io.ReadFull(r, start)
 	if err == io.ErrUnexpectedEOF {
@@ -82,11 +98,36 @@ func Open(r io.Reader, s Source) (mrlog.Reader, error) {
 	if k.BOM {
 		src = &skipped{r: src, n: len(bom)}
 	}
+	if k.Format == Evidence {
+		return evidence(src, k, s)
+	}
 	log, err := decode(src, k.Format, s)
 	if err != nil {
 		return nil, err
 	}
-	return dress(log, k), nil
+	return []Input{{Reader: dress(log, k)}}, nil
+}
+
+// evidence opens the logs that stand in JSON.
+func evidence(r io.Reader, k Kind, s Source) ([]Input, error) {
+	logs, err := container.Open(r, container.Options{})
+	if err != nil {
+		return nil, (&dressed{kind: k}).name(err)
+	}
+	var out []Input
+	for _, l := range logs {
+		inner := k
+		inner.Member, inner.First = l.Name, l.First
+		if inner.Format, err = Canonical(l.Format); err != nil {
+			return nil, err
+		}
+		log, err := decode(bytes.NewReader(l.Bytes), inner.Format, s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Input{Name: l.Name, Reader: dress(log, inner)})
+	}
+	return out, nil
 }
 
 // kind tells what the input is, of which start is the beginning.
@@ -151,6 +192,12 @@ func decode(r io.Reader, format string, s Source) (mrlog.Reader, error) {
 			}
 		}
 		return aael.NewTextReader(r, o), nil
+	case Claims, Intel:
+		o := container.ReaderOptions{Space: s.Space}
+		if format == Claims {
+			return container.NewClaimsReader(r, o), nil
+		}
+		return container.NewIntelReader(r, o), nil
 	case Dstack:
 		return dstack.NewReader(r, dstack.Options{Space: s.Space, IgnoreTorn: s.IgnoreTorn}), nil
 	}

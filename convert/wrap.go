@@ -30,6 +30,11 @@ type Kind struct {
 	Format   string // of the log
 	Wrapping Wrapping
 	BOM      bool // a byte order mark stands before text; it is no part of the log
+
+	// Of a log out of evidence: the member that it stood in, and the number
+	// of its first record in the whole list, where that is told.
+	Member string
+	First  uint64
 }
 
 // bom is the byte order mark that some editors put before UTF-8.
@@ -122,7 +127,7 @@ func convincing(format string, inner []byte) bool {
 	case NELR:
 		line, _, _ := bytes.Cut(bytes.TrimLeft(inner, "\n"), []byte{'\n'})
 		return mrlog.IsInit(line) || bytes.HasPrefix(line, []byte("#")) && isText(line)
-	case CELJSON, CELSeq, Dstack:
+	case CELJSON, CELSeq, Dstack, Evidence, Claims, Intel:
 		head := bytes.TrimLeft(inner, "\x1e \t\r\n")
 		return len(head) > 1 && (head[0] == '[' || head[0] == '{') && bytes.IndexByte([]byte("\"{[ \t\r\n]}"), head[1]) >= 0
 	case CELCBOR:

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -204,8 +205,6 @@ func TestNotLog(t *testing.T) {
 		{"YAML", "---\nversion: 1\nevents:\n- EventNum: 0\n", "this is what tpm2_eventlog prints"},
 		{"certificate", "-----BEGIN CERTIFICATE-----\nMII\n", "this is a PEM file"},
 		{"Keylime's quote", "r/1RDR4AY" + strings.Repeat("A", 80) + ":" + strings.Repeat("A", 80) + ":AAAA", "this is a quote as Keylime sends it"},
-		{"claims", `{"tdx":1,"uefi_event_logs":[]}`, "derives from a log"},
-		{"claims, the array alone", `[{"details":{"string":"a\"b"},"digest_matches_event":true,"digests":[],"type_name":"x"}]`, "derives from a log"},
 		{"TPM evidence", `{"tpm_quote":{"a":1},"hcl_report":""}`, "this is TPM evidence"},
 	} {
 		for _, w := range append(wrappings, wrappings[0]) {
@@ -219,6 +218,81 @@ func TestNotLog(t *testing.T) {
 		_, err := convert.Open(strings.NewReader(c.in), convert.Source{})
 		if !errors.Is(err, convert.ErrFormat) || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%s: %v, want %q", c.what, err, c.want)
+		}
+	}
+}
+
+// TestEvidence: logs are taken out of what they are sent in, in any wrapping,
+// and are the same as by themselves.
+func TestEvidence(t *testing.T) {
+	dir := corpus(t)
+	read := func(name string) []byte {
+		p, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	ccel, firmware, list := read("tdx-intel/ccel.bin"), read("qemu-ovmf/firmware.bin"), read("qemu-ovmf/ima.txt")
+	b64 := base64.StdEncoding.EncodeToString
+	quote := b64(read("quotes/tdx-v4.bin"))
+	for what, c := range map[string]struct {
+		in   string
+		logs [][]byte
+		from []string
+	}{
+		"CoCo":                  {`{"cc_eventlog":"` + b64(ccel) + `","quote":"` + quote + `"}`, [][]byte{ccel}, []string{"cc_eventlog"}},
+		"CoCo, the quote first": {`{"quote":"` + quote + `","cc_eventlog":"` + b64(ccel) + `"}`, [][]byte{ccel}, []string{"cc_eventlog"}},
+		"Keylime": {
+			`{"code":200,"status":"Success","results":{"quote":"r","ima_measurement_list":` + strconv.Quote(string(list)) + `,"mb_measurement_list":"` + b64(firmware) + `"}}`,
+			[][]byte{list, firmware},
+			[]string{"results.ima_measurement_list", "results.mb_measurement_list"},
+		},
+	} {
+		for _, in := range [][]byte{[]byte(c.in), zip([]byte(c.in)), []byte(b64([]byte(c.in)))} {
+			logs, err := convert.OpenAll(bytes.NewReader(in), convert.Source{})
+			if err != nil || len(logs) != len(c.logs) {
+				t.Errorf("%s: %d logs, %v", what, len(logs), err)
+				continue
+			}
+			var all []mrlog.Record
+			for i, l := range logs {
+				want, err := open(c.logs[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := readAll(l.Reader)
+				if err != nil || l.Name != c.from[i] || convert.Wrapped(l.Reader).Member != l.Name {
+					t.Errorf("%s: log %q, %v", what, l.Name, err)
+				}
+				if diff := diffRecords(want, got); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", what, diff)
+				}
+				all = append(all, want...)
+			}
+			got, err := open(in)
+			if diff := diffRecords(all, got); err != nil || diff != "" {
+				t.Errorf("%s as one log: %v (-want +got):\n%s", what, err, diff)
+			}
+		}
+	}
+	// The claims of a verifier are events, too.
+	r, err := convert.Open(bytes.NewReader(read("tcg/ccel-ovmf.trustee-claims.json")), convert.Source{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readAll(r); err != nil || len(got) < 20 || r.Header().Format != convert.Claims {
+		t.Errorf("claims: %d records of %s, %v", len(got), r.Header().Format, err)
+	}
+	for what, in := range map[string]string{
+		"evidence without a log": `{"cc_eventlog":null,"quote":"AAAA"}`,
+		"a broken log":           `{"cc_eventlog":"` + b64([]byte("\x00\x01")) + `","quote":"AAAA"}`,
+		"no JSON behind":         `{"cc_eventlog":"","quote":"AAAA"}x`,
+	} {
+		_, err := open([]byte(in))
+		var s *mrlog.SyntaxError
+		if !errors.As(err, &s) || !strings.Contains(s.Format, "evidence") && !strings.Contains(s.Format, "cc_eventlog") {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

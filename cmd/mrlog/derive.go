@@ -39,7 +39,7 @@ func (e *env) rereadable(args []string, o convert.Source) (io.Reader, error) {
 		k, _ := convert.Sniff(start)
 		format = k.Format
 	}
-	if !isIMA(format) {
+	if !isIMA(format) && format != convert.Evidence {
 		return all, nil
 	}
 	f, err := unnamed()
@@ -60,7 +60,7 @@ type spool struct {
 // derive opens an IMA list once more if values are expected in banks that it has
 // no digests of, so that these are computed: as the kernel extends them since
 // Linux 5.8, or as it did before, whichever leads to the value.
-func (e *env) derive(in *input, arg string, stdin io.Reader, o convert.Source, place convert.Placement, expect []verify.Expectation, c *verify.Checker) (*input, error) {
+func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert.Placement, expect []verify.Expectation, c *verify.Checker) (*input, error) {
 	if !isIMA(in.sight.Format) || len(in.sight.Algs) == 0 {
 		return in, nil
 	}
@@ -83,7 +83,17 @@ func (e *env) derive(in *input, arg string, stdin io.Reader, o convert.Source, p
 		if s, ok := stdin.(*spool); ok {
 			from = io.NewSectionReader(s.file, 0, s.Size())
 		}
-		return open(arg, from, o)
+		parts, err := openParts(in.arg, from, o)
+		if err != nil {
+			return nil, err
+		}
+		for i, p := range parts {
+			if i != in.part {
+				_ = p.Close()
+			}
+		}
+		parts[in.part].arg = in.arg
+		return parts[in.part], nil
 	}
 	first, err := reopen(o)
 	if err != nil {

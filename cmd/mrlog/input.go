@@ -85,6 +85,8 @@ type input struct {
 
 	Reader mrlog.Reader
 	sight  convert.Sight // what its beginning shows, after look
+	arg    string        // that named it
+	part   int           // of evidence that holds several logs
 }
 
 func (i *input) Close() error { return i.file.Close() }
@@ -136,6 +138,12 @@ func (e *env) noteWrapped(in *input) {
 	if k.Wrapping != convert.NoWrapping {
 		e.note("%s: the log is in %s; places are those in the unwrapped log", in.name, k.Wrapping)
 	}
+	if k.Member != "" {
+		e.note("%s: the log is in %s; places are those in the log", in.name, k.Member)
+	}
+	if k.First > 0 {
+		e.warn("%s: the list begins with record %d: those before are not in it, and a replay of it begins too late", in.name, k.First)
+	}
 	if k.BOM {
 		e.note("%s: a byte order mark stands before the text; it is no part of the log", in.name)
 	}
@@ -144,8 +152,43 @@ func (e *env) noteWrapped(in *input) {
 // look reads the beginning of the log.
 func (i *input) look() { i.sight, i.Reader = convert.Look(i.name, i.Reader) }
 
-// open opens a log by its FILE argument, "-" being what stdin has.
+// open opens a log by its FILE argument, "-" being what stdin has. Several logs
+// in evidence are one.
 func open(arg string, stdin io.Reader, o convert.Source) (*input, error) {
+	return openFile(arg, stdin, func(in *input) error {
+		r, err := convert.Open(in.file, o)
+		in.Reader = r
+		return err
+	})
+}
+
+// openParts opens the logs that a FILE argument holds: one, or those in
+// evidence.
+func openParts(arg string, stdin io.Reader, o convert.Source) ([]*input, error) {
+	var parts []convert.Input
+	in, err := openFile(arg, stdin, func(in *input) (err error) {
+		if parts, err = convert.OpenAll(in.file, o); err == nil {
+			in.Reader = parts[0].Reader
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	ins := []*input{in}
+	for i, p := range parts[1:] {
+		// They are in memory.
+		ins = append(ins, &input{name: in.name, file: io.NopCloser(nil), Reader: p.Reader, part: 1 + i})
+	}
+	for i, p := range parts {
+		if len(parts) > 1 {
+			ins[i].name += ":" + p.Name
+		}
+	}
+	return ins, nil
+}
+
+func openFile(arg string, stdin io.Reader, decode func(*input) error) (*input, error) {
 	in := &input{name: arg}
 	if arg == "-" {
 		in.name, in.file = "standard input", io.NopCloser(stdin)
@@ -168,8 +211,7 @@ func open(arg string, stdin io.Reader, o convert.Source) (*input, error) {
 		}
 		in.file = f
 	}
-	r, err := convert.Open(in.file, o)
-	if err != nil {
+	if err := decode(in); err != nil {
 		_ = in.file.Close()
 		switch {
 		case errors.Is(err, convert.ErrIndex):
@@ -179,8 +221,7 @@ func open(arg string, stdin io.Reader, o convert.Source) (*input, error) {
 		}
 		return nil, in.at(err)
 	}
-	in.Reader = r
-	if convert.Wrapped(r).Wrapping != convert.NoWrapping {
+	if k := convert.Wrapped(in.Reader); k.Wrapping != convert.NoWrapping || k.Member != "" {
 		in.size = 0
 	}
 	return in, nil

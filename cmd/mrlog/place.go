@@ -164,12 +164,15 @@ func (p *placing) to(space mrlog.Space, on mrlog.Platform, sights []convert.Sigh
 func openAll(args []string, stdin io.Reader, o convert.Source) ([]*input, error) {
 	var ins []*input
 	for _, arg := range args {
-		in, err := open(arg, stdin, o)
+		parts, err := openParts(arg, stdin, o)
 		if err != nil {
 			return ins, err
 		}
-		in.look()
-		ins = append(ins, in)
+		for _, in := range parts {
+			in.arg = arg
+			in.look()
+		}
+		ins = append(ins, parts...)
 	}
 	return ins, nil
 }

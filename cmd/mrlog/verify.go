@@ -149,7 +149,7 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect, args 
 	}
 	for i := range ins {
 		place := p.expected(&ins[i].sight, on, x)
-		if ins[i], err = e.derive(ins[i], args[i], stdin, o, place, x, c); err != nil {
+		if ins[i], err = e.derive(ins[i], stdin, o, place, x, c); err != nil {
 			return err
 		}
 		in = ins[i]
