@@ -136,6 +136,7 @@ func weigh(log io.ReaderAt, size int64, marked bool, r *replay, desc device.Regi
 			f.init = line
 		}
 	}
+	f.earlier = boot != "" && r.boot != "" && r.boot != boot
 	switch {
 	case r.stop != nil:
 		f.reason, f.detail = r.reason, r.stop.Error()
@@ -143,10 +144,9 @@ func weigh(log io.ReaderAt, size int64, marked bool, r *replay, desc device.Regi
 		f.reason, f.detail = LogUnopened, "it has no record"
 	case r.second != nil:
 		f.reason, f.detail = SecondInit, fmt.Sprintf("record %d, line %d", r.second.Record, r.second.Line)
-	case !sameBanks(desc.Banks, start):
+	case !f.earlier && !sameBanks(desc.Banks, start):
 		f.reason = OtherBanks
 	}
-	f.earlier = boot != "" && r.boot != "" && r.boot != boot
 	f.doubtful = marked && !f.torn
 	return f, nil
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -76,6 +77,9 @@ func (b *book) create(ctx context.Context, deadline time.Time) error {
 		return err
 	}
 	held, err := lockState(ctx, state, deadline)
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return fail("lock", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type finding struct {
 	matches      []int64 // per bank the longest prefix that gives the live value; 0 for INIT's value, -1 for none
 	completes    bool    // with a newline added, the log gives the live value
 	reset        bool    // the live value is what a reset gives
-	sameBoot     bool    // the log's boot hint is this boot's, or one of the two is not known
+	otherBoot    bool    // the log's boot hint is another boot's; false if one of the two is not known
 	foreign      bool    // a record after the longest prefix is none that a keeper writes
 }
 
@@ -38,7 +38,7 @@ const (
 	nothing  action = iota // clean
 	extend                 // the records after the prefix, in order
 	complete               // the torn line was extended: add its newline
-	setAside               // the log is of an earlier boot: keep it, begin a new one
+	setAside               // the log is of another boot: keep it, begin a new one
 	diverged               // stop; see the reason
 )
 
@@ -59,6 +59,8 @@ func decide(f finding) verdict {
 		return stop(LogUnopened)
 	case f.second:
 		return stop(SecondInit)
+	case f.otherBoot && !f.completes && !f.allGiven(): // nothing of another boot is extended in this one
+		return verdict{action: setAside}
 	case !f.banks:
 		return stop(OtherBanks)
 	case f.completes: // the crash was between the last byte but one and the newline, by a writer that extends first
@@ -75,10 +77,8 @@ func decide(f finding) verdict {
 		return verdict{action: nothing, cut: f.torn}
 	case k == 0 && f.records == 1: // crash before INIT was extended
 		return verdict{action: extend, cut: f.torn}
-	case (k == 0 || k < 0 && f.reset) && f.sameBoot:
+	case k == 0 || k < 0 && f.reset:
 		return stop(WasReset)
-	case k == 0 || k < 0 && f.reset: // reset with the machine
-		return verdict{action: setAside}
 	case k < 0: // extended past the log, or the log was changed
 		return stop(NoPrefix)
 	case tail > MaxBatch:
@@ -90,6 +90,16 @@ func decide(f finding) verdict {
 	}
 }
 
+// allGiven reports whether all records give the live value, in every bank.
+func (f finding) allGiven() bool {
+	for _, m := range f.matches {
+		if m != f.records {
+			return false
+		}
+	}
+	return f.banks
+}
+
 // survey is a log replayed from its beginning against a live value.
 type survey struct {
 	log     replay
@@ -99,6 +109,7 @@ type survey struct {
 	longest []Place          // per bank, the last record of the longest prefix; Record -1 where there is none
 	tail    [][]mrlog.Digest // digests of the records after the longest prefix, if they may be extended
 	note    string           // about the tail
+	noBoot  bool             // this boot's id is not known
 	known   bool             // the agreement given still stands in the log as it was
 }
 
@@ -139,7 +150,8 @@ func examine(log io.ReaderAt, size int64, desc device.Register, live []mrlog.Dig
 	f.banks = sameBanks(desc.Banks, r.start)
 	f.records = r.records
 	f.torn = r.offset < size
-	f.sameBoot = bootID == "" || r.boot == "" || r.boot == bootID
+	f.otherBoot = bootID != "" && r.boot != "" && r.boot != bootID
+	s.noBoot = bootID == ""
 	f.reset = isReset(desc, live)
 	if f.opened && f.torn && size-r.offset <= nelr.MaxLine {
 		line := make([]byte, size-r.offset)
@@ -227,6 +239,12 @@ func (s *survey) divergence(reason Reason, desc device.Register, path string, kn
 		d.Detail = fmt.Sprintf("record %d, line %d", s.log.second.Record, s.log.second.Line)
 	case WasReset:
 		d.Remedy = "if the reset was meant, " + newLog
+		switch {
+		case s.noBoot:
+			d.Detail = "or it was reset with the machine: this boot's id could not be read, so that nobody can tell"
+		case s.log.boot == "":
+			d.Detail = "or it was reset with the machine: the log has no boot hint, so that nobody can tell"
+		}
 	case BanksApart:
 		d.Detail = "the longest prefixes are"
 		for i, v := range s.log.start {
@@ -252,8 +270,8 @@ func (s *survey) divergence(reason Reason, desc device.Register, path string, kn
 			d.Detail = fmt.Sprintf("record %d gave another value when this keeper looked last", known.place.Record)
 		}
 	}
-	if !s.found.sameBoot {
-		d.Remedy += " (the machine was booted since the log was begun, or its boot hint is false)"
+	if s.found.otherBoot {
+		d.Remedy += " (the log's boot hint is of another boot)"
 	}
 	return d
 }

@@ -133,7 +133,7 @@ func TestRecoveryTable(t *testing.T) {
 		{
 			name: "only INIT of an earlier boot",
 			prep: func(m *machine) {}, boot: "boot-0",
-			state: Behind, outcome: Outcome{Records: 1, Extended: 1, BootHint: true},
+			state: Earlier, outcome: Outcome{Records: 1, Extended: 1, SetAside: "log.1", AsideRecords: 1},
 		},
 		{
 			name:  "torn line, not extended",
@@ -198,7 +198,45 @@ func TestRecoveryTable(t *testing.T) {
 		{
 			name: "kexec in the middle of an append",
 			prep: func(m *machine) { m.record(line("a")).extended().record(line("b")) }, boot: "boot-0",
-			state: Behind, outcome: Outcome{Records: 3, Extended: 1, BootHint: true}, events: []string{"a", "b"},
+			state: Earlier, outcome: Outcome{Records: 1, Extended: 1, SetAside: "log.1", AsideRecords: 3},
+		},
+		{
+			name: "kexec inside a write",
+			prep: func(m *machine) { m.record(line("a")).extended().raw("test.exam") }, boot: "boot-0",
+			state: Torn, outcome: Outcome{Records: 2, Cut: 9, BootHint: true}, events: []string{"a"},
+		},
+		{
+			name: "kexec before the newline of a record that was extended",
+			prep: func(m *machine) {
+				m.record(line("a")).extended()
+				s := strings.TrimSuffix(m.text.String(), "\n")
+				m.text.Reset()
+				m.raw(s)
+			}, boot: "boot-0",
+			state: Torn, outcome: Outcome{Records: 2, Completed: true, BootHint: true}, events: []string{"a"},
+		},
+		{
+			name: "a tail of another boot that no keeper writes",
+			prep: func(m *machine) { m.record(line("a")).extended().record("bell \a") }, boot: "boot-0",
+			state: Earlier, outcome: Outcome{Records: 1, Extended: 1, SetAside: "log.1", AsideRecords: 3},
+		},
+		{
+			name: "a long tail of another boot",
+			prep: func(m *machine) { long(m.record(line("a")).extended(), MaxBatch+1) }, boot: "boot-0",
+			state: Earlier, outcome: Outcome{Records: 1, Extended: 1, SetAside: "log.1", AsideRecords: MaxBatch + 3},
+		},
+		{
+			name: "second INIT, another boot",
+			prep: func(m *machine) { m.record("INIT sha384/" + strings.Repeat("0", 96)).extended() }, boot: "boot-0",
+			state: Diverged, reason: SecondInit, agree: 1,
+		},
+		{
+			name: "other banks, another boot",
+			prep: func(m *machine) {
+				m.text.Reset()
+				m.raw("#: boot boot-0\nINIT sha512/" + strings.Repeat("0", 128) + "\n")
+			},
+			state: Earlier, outcome: Outcome{Records: 1, Extended: 1, SetAside: "log.1", AsideRecords: 1},
 		},
 		{
 			name: "the last boot hint counts",
@@ -233,7 +271,7 @@ func TestRecoveryTable(t *testing.T) {
 		{
 			name: "no prefix gives v, another boot",
 			prep: func(m *machine) { m.record(line("a")).extended().m.extend(m.reg, "stray") }, boot: "boot-0",
-			state: Diverged, reason: NoPrefix, agree: -1,
+			state: Earlier, outcome: Outcome{Records: 1, Extended: 1, SetAside: "log.1", AsideRecords: 2},
 		},
 		{
 			name:  "extended before the log began",
@@ -478,7 +516,7 @@ func TestInterruptedSetAside(t *testing.T) {
 // TestDecide: what the rows above cannot reach because an earlier row catches
 // it.
 func TestDecide(t *testing.T) {
-	f := finding{opened: true, banks: true, records: 3, matches: []int64{3}, sameBoot: true}
+	f := finding{opened: true, banks: true, records: 3, matches: []int64{3}}
 	if v := decide(f); v.action != nothing || v.cut {
 		t.Errorf("clean: %+v", v)
 	}

@@ -27,7 +27,7 @@ const (
 	Clean      State = "clean"      // the log gives the register's value; if that cannot be read, no writer has left doubt
 	Behind     State = "behind"     // records stand in the log that were not extended; the next operation extends them
 	Torn       State = "torn"       // the last line has no newline; the next operation mends that
-	Earlier    State = "earlier"    // the register was reset with the machine; the next operation begins a new log
+	Earlier    State = "earlier"    // the log's boot hint is of another boot, and the register does not hold what all its records give; the next operation begins a new log
 	Diverged   State = "diverged"   // they do not belong together; see Status.Err, a *Divergence
 	Undecided  State = "undecided"  // nobody can tell whether a record was extended: the register cannot be read, or gives a value that may be old; see Status.Err, an *UndecidedError
 	Unreadable State = "unreadable" // log or register cannot be read, or are not safe to use; see Status.Err
@@ -65,6 +65,9 @@ type Status struct {
 	Err    error  // with Diverged, Undecided and Unreadable
 	Remedy string // what to do; "" if nothing is to be done
 }
+
+// earlierRemedy says what a hint says, and no more.
+const earlierRemedy = "nothing: the log's boot hint is of another boot, so that the next event keeps it and begins a new one"
 
 // A writer at work makes a log look as if it had died. Status looks again, now
 // and then, for so long.
@@ -223,7 +226,10 @@ func (b *book) look(ctx context.Context) (s Status, settled bool) {
 		d := found.divergence(v.reason, b.desc, s.Path, nil)
 		s.State, s.Err, s.Remedy = Diverged, d, d.Remedy
 	case v.action == setAside:
-		s.State, s.Remedy = Earlier, "nothing: the next event keeps this log and begins a new one"
+		s.State, s.Remedy = Earlier, earlierRemedy
+		if !isReset(b.desc, live) && !sameValues(found.log.start, live) && found.found.matches[0] < 0 {
+			s.Remedy += "; no prefix of this one gives the register's value, and verification will say that nothing explains it"
+		}
 	case v.action == extend && unsure:
 		err := undecidedAt(log, found.log.offset, found.found.matches[0], b.desc, found.tail)
 		u, ok := errors.AsType[*UndecidedError](err)
@@ -278,7 +284,7 @@ func (b *book) lookBlind(log *logFile, st unix.Stat_t, s Status) (_ Status, sett
 		d := blindDivergence(f, &r, b.desc, s.Path)
 		s.State, s.Err, s.Remedy = Diverged, d, d.Remedy
 	case f.earlier:
-		s.State, s.Remedy = Earlier, "nothing: the next event keeps this log and begins a new one"
+		s.State, s.Remedy = Earlier, earlierRemedy
 	case f.torn:
 		s.State, s.Remedy = Torn, "mrlog recover, or the next event, mends it"
 	case f.doubtful:

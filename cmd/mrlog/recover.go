@@ -149,7 +149,7 @@ func (e *env) printRecovered(out *recoverOutput) error {
 			did = append(did, "a torn line completed that had been extended")
 		}
 		if r.SetAside != "" {
-			did = append(did, "log of an earlier boot kept as "+r.SetAside)
+			did = append(did, "log of another boot kept as "+r.SetAside)
 		}
 		if r.Assumed {
 			did = append(did, "last record settled as you say")

@@ -209,6 +209,14 @@ func (l *life) between(view witness.View) error {
 		return l.m.reset()
 	case 1: // another kernel by kexec
 		l.t.tally.add("crash: kexecs", 1)
+		if view.Missing > 0 || view.State == "reset" { // the log is set aside
+			v, err := l.m.values()
+			if err != nil {
+				return err
+			}
+			l.book.leave(v)
+			l.t.tally.add("crash: kexecs that end a log", 1)
+		}
 		return l.m.forgeBoot()
 	case 2, 3: // a writer of somebody else's dies at some byte
 		if err := l.mend(); err != nil {

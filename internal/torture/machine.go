@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,17 @@ func (m *machine) leave(text string) error {
 	return unix.Fchmod(int(f.Fd()), 0o1600)
 }
 
-var bootHint = regexp.MustCompile(`(?m)^#: boot .*$`)
+var (
+	bootHint  = regexp.MustCompile(`(?m)^#: boot .*$`)
+	otherBoot = []byte("#: boot 00000000-1111-2222-3333-444444444444")
+)
+
+// ended reports whether the log is one of another boot.
+func (m *machine) ended() bool {
+	data, err := os.ReadFile(m.log())
+	hints := bootHint.FindAll(data, -1)
+	return err == nil && len(hints) > 0 && bytes.Equal(hints[len(hints)-1], otherBoot)
+}
 
 // forgeBoot makes the log one of an earlier boot. Hints are not measured, so
 // that nothing else changes.
@@ -173,7 +184,7 @@ func (m *machine) forgeBoot() error {
 	if err != nil {
 		return err
 	}
-	forged := bootHint.ReplaceAll(data, []byte("#: boot 00000000-1111-2222-3333-444444444444"))
+	forged := bootHint.ReplaceAll(data, otherBoot)
 	return overwrite(m.log(), forged)
 }
 

@@ -270,6 +270,8 @@ func (m *machine) truthful(bin string) (status, error) {
 	}
 	same := s.State == v.State
 	switch {
+	case m.ended() && (v.Missing > 0 || v.State == "reset" || v.State == "diverged"): // nothing of another boot is extended
+		return s, tell(s.State == "earlier" && s.Records == v.Records, s, v)
 	case v.State == "reset":
 		same = s.State == "earlier" || s.State == "diverged"
 	case v.State == "behind" && v.Records == v.Missing && v.Records == 1: // INIT was not extended
