@@ -333,7 +333,7 @@ func TestTruncated(t *testing.T) {
 
 func TestReadError(t *testing.T) {
 	broken := errors.New("broken")
-	for _, text := range []string{"", " ", "[", "[" + boot, "[" + boot + ",", lineV1, lineV1 + "\n"} {
+	for _, text := range []string{"", " ", "[", "[" + boot[:30], "[" + boot, "[" + boot + ",", lineV1, lineV1 + "\n"} {
 		_, err := readAll(dstack.NewReader(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken)), dstack.Options{}))
 		if err != broken {
 			t.Errorf("%q: %v", text, err)

@@ -56,6 +56,8 @@ type guard struct {
 	read  int64 // bytes so far
 	err   error // of r, or the limit that is passed; sticky
 
+	limited bool // err is the limit
+
 	quoted, escaped bool
 	depth           int
 	names           [MaxDepth + 1]int // of the objects that are open
@@ -66,7 +68,7 @@ func (g *guard) Read(p []byte) (int, error) {
 		return 0, g.err
 	}
 	if g.read-g.mark > g.limit+chunk {
-		g.err = fmt.Errorf("value is longer than %d bytes: %w", g.limit, mrlog.ErrLimit)
+		g.err, g.limited = fmt.Errorf("value is longer than %d bytes: %w", g.limit, mrlog.ErrLimit), true
 		return 0, g.err
 	}
 	p = p[:min(len(p), chunk)]
@@ -77,7 +79,11 @@ func (g *guard) Read(p []byte) (int, error) {
 			g.err = errors.New("reader returned an impossible count")
 			return 0, g.err
 		case n > 0:
-			n, g.err = g.scan(p[:n], err)
+			seen, limit := g.scan(p[:n])
+			if limit != nil {
+				err = limit
+			}
+			n, g.err, g.limited = seen, err, limit != nil
 			g.read += int64(n)
 			if n > 0 {
 				return n, nil // the error, if any, is the next call's
@@ -92,9 +98,8 @@ func (g *guard) Read(p []byte) (int, error) {
 	return 0, g.err
 }
 
-// scan follows p, and returns how much of it may be seen, and why not more, or
-// else the error that came with it.
-func (g *guard) scan(p []byte, err error) (int, error) {
+// scan follows p, and returns how much of it may be seen, and why not more.
+func (g *guard) scan(p []byte) (int, error) {
 	for i, c := range p {
 		if g.quoted {
 			switch {
@@ -123,7 +128,7 @@ func (g *guard) scan(p []byte, err error) (int, error) {
 			}
 		}
 	}
-	return len(p), err
+	return len(p), nil
 }
 
 // Decoder reads a stream of JSON. Its errors are those of the underlying reader
@@ -155,16 +160,11 @@ func (d *Decoder) Fault(offset int64, err error) error {
 
 // fail turns an error of the decoder into one of ours.
 func (d *Decoder) fail(err error) error {
-	switch {
-	case d.in.err == nil || d.in.err == io.EOF:
-	case errors.Is(d.in.err, mrlog.ErrLimit):
-		if _, ok := errors.AsType[*jsontext.SyntacticError](err); !ok {
+	if d.in.err != nil && d.in.err != io.EOF && errors.Is(err, d.in.err) {
+		if d.in.limited {
 			return d.Fault(d.in.read, d.in.err)
 		}
-	default:
-		if _, ok := errors.AsType[*jsontext.SyntacticError](err); !ok {
-			return d.in.err
-		}
+		return d.in.err
 	}
 	if err == io.EOF {
 		return d.Fault(d.in.read, errShort)
@@ -342,7 +342,7 @@ type Checker struct {
 // white space around it, and where.
 func (c *Checker) Check(p []byte) (at int, err error) {
 	c.guard = guard{}
-	n, limit := c.guard.scan(p, nil)
+	n, limit := c.guard.scan(p)
 	c.in = *bytes.NewBuffer(p[:n])
 	c.dec.Reset(&c.in)
 	v, err := c.dec.ReadValue()

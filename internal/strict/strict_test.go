@@ -101,8 +101,14 @@ func TestReaderErrors(t *testing.T) {
 	const text = `{"a":[1,{"b":"c"}],"e":true}`
 	broken := errors.New("broken")
 	for n := range len(text) {
-		if err := read(io.MultiReader(strings.NewReader(text[:n]), iotest.ErrReader(broken)), 100); err != broken {
-			t.Errorf("%q: %v", text[:n], err)
+		for _, err := range []error{broken, fmt.Errorf("wrapped: %w", io.EOF), fmt.Errorf("theirs: %w", mrlog.ErrLimit)} {
+			in := func() io.Reader { return io.MultiReader(strings.NewReader(text[:n]), iotest.ErrReader(err)) }
+			if got := read(in(), 100); got != err {
+				t.Errorf("%q: %v", text[:n], got)
+			}
+			if got := NewDecoder(in(), "x", 100).valueErr(); got != err {
+				t.Errorf("%q, whole: %v", text[:n], got)
+			}
 		}
 	}
 	if err := read(idle{}, 100); err != io.ErrNoProgress {
@@ -152,6 +158,14 @@ func TestLimits(t *testing.T) {
 		}
 		if !errors.Is(err, mrlog.ErrLimit) && !strings.Contains(fmt.Sprint(err), "invalid") || in.n > limit+4*chunk {
 			t.Errorf("%.10q: %v after %d bytes", text, err, in.n)
+		}
+	}
+	// The limit is told with its place, in whatever it is passed.
+	for _, text := range []string{strings.Repeat("[", 100), `{"a":` + strings.Repeat(`{"a":`, 100), names(MaxNames + 1), `[` + names(MaxNames+1)} {
+		for _, err := range []error{NewDecoder(strings.NewReader(text), "x", limit).valueErr(), read(strings.NewReader(text), limit)} {
+			if fault, ok := errors.AsType[*mrlog.SyntaxError](err); !ok || fault.Err != errDepth && fault.Err != errNames || fault.Offset <= MaxDepth-1 {
+				t.Errorf("%.20q: %v", text, err)
+			}
 		}
 	}
 	// At the limit, and one above.
