@@ -21,8 +21,9 @@ import (
 // so that the next snapshot hashes only what is new. What it remembers is
 // dropped when a log is another file, has shrunk, or was written over, and it
 // is never more than a shortcut: a value that is not found from there on is
-// looked for from the beginning, and whoever copies a log out replays all of
-// it ([Log.WriteTo]).
+// looked for from the beginning. A [Result] rests on what is remembered, so that
+// a log altered in place can pass in it; what proves is to copy a log out, which
+// replays all of it ([Log.WriteTo]).
 //
 // The zero value is ready for use. Its method may be called from several
 // goroutines at once; calls take turns at a register's logs.

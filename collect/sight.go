@@ -147,7 +147,7 @@ func (s *sight) look(ctx context.Context) (moved bool, err error) {
 	if s.isReset(reg.Values) { // no record leads to it: nothing need be hashed
 		return s.lookReset(ctx, f)
 	}
-	t, err := s.c.trace(ctx, m, f, s.isReset, reg.Values)
+	t, err := s.c.trace(ctx, m, f, s.boot, s.isReset, reg.Values)
 	defer func() { t.close(reg.Logs) }()
 	if err != nil {
 		return false, err

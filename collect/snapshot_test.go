@@ -634,3 +634,35 @@ func TestAltered(t *testing.T) {
 		})
 	}
 }
+
+// A value of an older log of this boot is found, though a log in between does
+// not join it: it had diverged, or the register was reset.
+func TestBehindABreak(t *testing.T) {
+	one := newBook("boot-1", zero(rtmr2), "a b", "c d")
+	for name, start := range map[string]values{"diverged": one.end().extend("stray"), "reset": zero(rtmr2)} {
+		for _, boot := range []string{"boot-1", "boot-0"} {
+			one := newBook(boot, zero(rtmr2), "a b", "c d")
+			two := newBook("boot-1", start, "e f")
+			three := newBook("boot-1", two.end().extend("another"), "g h")
+			r := newRig(t)
+			r.write(rtmr2, "log.1", one.text)
+			r.write(rtmr2, "log.2", two.text)
+			r.write(rtmr2, "log", three.text)
+			r.d.set(rtmr2, three.end())
+			r.given = map[mrlog.Register][]mrlog.Digest{rtmr2: one.at[2].digests()}
+			got := r.snapshot(rtmr2)
+			if boot == "boot-0" { // not of this boot
+				wantState(t, got, Inconsistent, "no prefix")
+				continue
+			}
+			wantState(t, got, Consistent, "")
+			if len(got.Logs) != 1 || got.Logs[0].Number != 1 || got.Logs[0].Records != 2 {
+				t.Errorf("%s: %+v", name, got.Logs)
+			}
+			r.given = nil
+			if got := r.snapshot(rtmr2); got.State != Consistent || !got.Unexplained || len(got.Logs) != 1 {
+				t.Errorf("%s, the value of now: %s, unexplained %t", name, got.State, got.Unexplained)
+			}
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"mrlog.dev"
+	"mrlog.dev/nelr"
 )
 
 // maxLogs bounds the logs of one register that are joined. Each is held open.
@@ -43,8 +44,10 @@ func (t *trace) close(kept []*Log) {
 // has no prefix giving the value is followed by the one set aside before it:
 // the new one may have been begun since the value was taken. From the log with
 // the value on, it goes back as long as a log's INIT states what a prefix of
-// the one before gives.
-func (c *Collector) trace(ctx context.Context, m *memory, f *folder, isReset func([]mrlog.Digest) bool, value []mrlog.Digest) (*trace, error) {
+// the one before gives. Until then a log that does not join only ends the chain:
+// it may have been kept because it had diverged. The older ones of this boot,
+// as their hints say, are looked through for the value alone.
+func (c *Collector) trace(ctx context.Context, m *memory, f *folder, boot string, isReset func([]mrlog.Digest) bool, value []mrlog.Digest) (*trace, error) {
 	t := &trace{}
 	open := func(number int) (l *logFile) {
 		if l, t.err = f.open(number); t.err == nil {
@@ -68,12 +71,19 @@ func (c *Collector) trace(ctx context.Context, m *memory, f *folder, isReset fun
 	}
 	t.newest = l
 	var start []mrlog.Digest // what the log before must lead to
+	broken := false          // the chain from the newest log has ended, without the value
 	for n := 0; ; n++ {
 		var wants [][]mrlog.Digest
 		if !t.found {
 			wants = append(wants, value)
 		}
-		if start != nil {
+		if broken {
+			size := min(l.size, nelr.MaxLog)
+			s, err := skim(ctx, io.NewSectionReader(l, 0, size), size)
+			if err != nil || boot == "" || s.boot != boot {
+				return t, ctx.Err()
+			}
+		} else if start != nil {
 			wants = append(wants, start)
 		}
 		w, err := m.find(ctx, l, n == 0, wants...)
@@ -83,24 +93,27 @@ func (c *Collector) trace(ctx context.Context, m *memory, f *folder, isReset fun
 		case err != nil:
 			t.err = err
 			return t, nil
-		case w.hit < 0 && n > 0:
+		case w.hit < 0 && n > 0 && t.found:
 			return t, nil // nothing leads on from here
+		case w.hit < 0 && n > 0:
+			broken = true
 		case w.hit < 0:
 			t.end = w // not in the newest: perhaps in the one before
 		case !t.found && w.hit == 0:
-			t.found, t.logs = true, nil // and not what came later
+			t.found, t.logs, broken = true, nil, false // and not what came later
 		}
 		start = w.start
-		if w.records > 0 {
+		if w.records > 0 && !broken {
 			t.logs = append(t.logs, c.log(f, l, w.position))
 		}
 		switch {
-		case start != nil && isReset(start), len(numbers) == 0:
+		case len(numbers) == 0, t.found && start != nil && isReset(start):
 			return t, nil
 		case n == maxLogs:
 			t.err = fmt.Errorf("%s: more than %d logs lead to the value", f.path, maxLogs)
 			return t, nil
 		}
+		broken = broken || !t.found && start != nil && isReset(start)
 		if l, numbers = open(numbers[0]), numbers[1:]; l == nil {
 			return t, nil
 		}
