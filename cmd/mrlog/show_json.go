@@ -17,10 +17,11 @@ import (
 type jsonView struct {
 	out   *bufio.Writer
 	comma bool
+	event []byte
 }
 
-// showRecord is a record but for its content, which may be long, and is written
-// after it without a copy.
+// showRecord is a record but for what its content says, and the content, which
+// may be long and is written without a copy.
 type showRecord struct {
 	Number      uint64       `json:"recnum"`
 	Register    string       `json:"register"`
@@ -48,12 +49,22 @@ func (v *jsonView) begin(_ string, h mrlog.Header) error {
 		Format  string `json:"format"`
 		Dialect string `json:"dialect,omitempty"`
 		Assumed bool   `json:"register_assumed,omitempty"`
-	}{h.Format, h.Dialect, h.SpaceAssumed})
+		Space   string `json:"assumed_space,omitempty"`
+	}{h.Format, h.Dialect, h.SpaceAssumed, assumedSpace(h)})
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(v.out, "%s,\"records\":[", head[:len(head)-1])
 	return err
+}
+
+// assumedSpace is the space that a log's registers are taken to be of, "" where
+// the log says it.
+func assumedSpace(h mrlog.Header) string {
+	if !h.SpaceAssumed {
+		return ""
+	}
+	return h.Space.String()
 }
 
 func (v *jsonView) record(s *shown) error {
@@ -91,12 +102,16 @@ func (v *jsonView) record(s *shown) error {
 	v.comma = true
 	v.out.WriteByte('\n')
 	v.out.Write(head[:len(head)-1])
+	if v.event = appendEvent(v.event[:0], s.Record); len(v.event) > 0 {
+		v.out.WriteString(`,"event":`)
+		v.verbatim(v.event)
+	}
 	content := s.Record.Content
 	switch {
 	case s.Form == mrlog.FormJSON:
 		v.out.WriteString(`,"json":`)
 		v.verbatim(content)
-	case (s.Record.Type == mrlog.TypeCCCEL || s.Record.Type == mrlog.TypeSystemd) && s.Form == mrlog.FormRaw && utf8.Valid(content):
+	case isText(s.Record) && utf8.Valid(content):
 		v.out.WriteString(`,"text":"`)
 		v.text(content)
 		v.out.WriteByte('"')
@@ -106,6 +121,11 @@ func (v *jsonView) record(s *shown) error {
 		v.out.WriteByte('"')
 	}
 	return v.out.WriteByte('}') // and any error of the writes before
+}
+
+// isText reports whether a content is text by its type.
+func isText(rec *mrlog.Record) bool {
+	return rec.Form == mrlog.FormText || rec.Form == mrlog.FormRaw && (rec.Type == mrlog.TypeCCCEL || rec.Type == mrlog.TypeSystemd)
 }
 
 // pieces is how much of a content is made safe to print at a time.
@@ -146,11 +166,19 @@ func (v *jsonView) text(text []byte) {
 	v.verbatim(text[from:])
 }
 
-func (v *jsonView) end(banks []mrlog.Bank, _ uint64) error {
-	list, err := appendJSON(nil, registerOutputs(banks))
+func (v *jsonView) end(sum *summary) error {
+	var locality *int
+	if sum.locality >= 0 {
+		locality = &sum.locality
+	}
+	tail, err := appendJSON(nil, struct {
+		Registers []registerOutput `json:"registers"`
+		Locality  *int             `json:"startup_locality,omitempty"`
+		Padding   int64            `json:"padding,omitempty"`
+	}{registerOutputs(sum.banks), locality, sum.header.Padding})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(v.out, "],\n\"registers\":%s}\n", list)
+	_, err = fmt.Fprintf(v.out, "],\n%s\n", tail[1:])
 	return err
 }

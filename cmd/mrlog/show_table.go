@@ -5,51 +5,68 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+	"unicode"
 
 	"mrlog.dev"
-	"mrlog.dev/cel"
 	"mrlog.dev/internal/term"
-	"mrlog.dev/verify"
 )
 
-// Columns of the table. A narrow one takes room from the type and the digests
-// for the event; minWidth leaves that enough to be recognised.
+// Columns of the table. A narrow one takes room from the others for the event;
+// minWidth leaves that enough to be recognised.
 const (
-	numberWidth   = 6
 	registerWidth = 8
 	contentWidth  = 7
 	minWidth      = 72
+	narrow        = 100
 	wide          = 120
 )
 
-// typeWidth and digestWidth are for a table of some width, 0 for unlimited.
-func typeWidth(table int) int {
-	if table == 0 || table >= wide {
-		return len("pcclient_std")
-	}
-	return len("CC-CEL")
+// oneKind are the formats whose records are all of one type, so that a column
+// of it would say nothing.
+var oneKind = map[string]bool{"tcg": true, "tcg2": true, "aael": true, "ima": true, "ima-binary": true, "ima-ascii": true, "nelr": true}
+
+// layout is which columns a table has, and how wide they are; 0 leaves one out.
+type layout struct {
+	number, types, digest, value int
+	short                        bool // names of events without EV_
 }
 
-func digestWidth(table int) int {
-	if table == 0 || table >= wide {
-		return 12
+// layoutOf is the layout of a table of some width, 0 for unlimited.
+func layoutOf(table int, format string) layout {
+	l := layout{number: 6, types: len("pcclient_std"), digest: 12, value: 12}
+	switch {
+	case table > 0 && table < narrow:
+		l = layout{number: 4, types: len("systemd"), digest: 6, short: true}
+	case table > 0 && table < wide:
+		l = layout{number: 6, types: len("systemd"), digest: 8, value: 8}
 	}
-	return 8
+	if oneKind[format] {
+		l.types = 0
+	}
+	return l
 }
 
 // tableView is for people: a line per record, cut to the terminal.
 type tableView struct {
-	out   *bufio.Writer
-	width int // 0: unlimited
+	out    *bufio.Writer
+	width  int // 0: unlimited
+	layout layout
+	buf    []byte
 }
 
 func (v *tableView) begin(name string, h mrlog.Header) error {
+	v.layout = layoutOf(v.width, h.Format)
+	fmt.Fprintf(v.out, "%s: %s\n\n", term.Printable(name), titleOf(h))
+	return v.line("#", "REGISTER", "TYPE", "CONTENT", "DIGEST", "VALUE", "EVENT")
+}
+
+// titleOf says what a log is.
+func titleOf(h mrlog.Header) string {
 	title := h.Format
 	if h.Dialect != "" {
 		title += " (" + h.Dialect + ")"
@@ -60,51 +77,118 @@ func (v *tableView) begin(name string, h mrlog.Header) error {
 	if h.SpaceAssumed {
 		title += ", register assumed"
 	}
-	fmt.Fprintf(v.out, "%s: %s\n\n", term.Printable(name), title)
-	_, err := fmt.Fprintf(v.out, "%*s  %-*s  %-*s  %-*s  %-*s  %-*s  %s\n", numberWidth, "#",
-		registerWidth, "REGISTER", typeWidth(v.width), "TYPE", contentWidth, "CONTENT", digestWidth(v.width), "DIGEST", digestWidth(v.width), "VALUE", "EVENT")
-	return err
+	return title
+}
+
+// line prints the columns that the table has, in its width.
+func (v *tableView) line(number, register, kind, content, digest, value, event string) error {
+	b := v.buf[:0]
+	for range v.layout.number - len(number) {
+		b = append(b, ' ')
+	}
+	b = append(append(b, number...), "  "...)
+	column := func(text string, width int) {
+		if width == 0 {
+			return
+		}
+		b = append(b, text...)
+		for range width - term.Width(text) {
+			b = append(b, ' ')
+		}
+		b = append(b, "  "...)
+	}
+	column(register, registerWidth)
+	column(term.Fit(kind, v.layout.types), v.layout.types)
+	column(content, contentWidth)
+	column(digest, v.layout.digest)
+	column(value, v.layout.value)
+	v.buf = append(b, event...)
+	line := string(v.buf)
+	if v.width > 0 {
+		line = term.Fit(tame(line), v.width)
+	}
+	v.out.WriteString(strings.TrimRight(line, " "))
+	return v.out.WriteByte('\n') // and any error of the write before
+}
+
+// maxMarks is how many marks a letter of any language may have. A heap of them
+// would cover the lines above.
+const maxMarks = 4
+
+// tame takes marks away that are too many for one letter.
+func tame(text string) string {
+	marks := 0
+	return strings.Map(func(r rune) rune {
+		if r < 0x300 || !unicode.In(r, unicode.Mn, unicode.Me) {
+			marks = 0
+		} else if marks++; marks > maxMarks {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 func (v *tableView) record(s *shown) error {
-	content := s.worst().String()
-	if s.worst() == verify.Differs {
-		content = "DIFFERS"
-	}
-	types, digests := typeWidth(v.width), digestWidth(v.width)
 	digest, value := "-", "-"
 	if i := strongest(s.Digests); i >= 0 {
-		digest = short(s.Digests[i].Sum, digests)
+		digest = short(s.Digests[i].Sum, v.layout.digest)
 		if s.values[i].Sum != nil {
-			value = short(s.values[i].Sum, digests)
+			value = short(s.values[i].Sum, v.layout.value)
 		}
 	}
 	if s.NotExtended {
-		value = "not extended"
+		if value = "not extended"; len(value) > v.layout.value {
+			value = "-"
+		}
 	}
-	kind := term.Fit(typeName(s.Record), types)
-	line := fmt.Sprintf("%*d  %-*s  %-*s  %-*s  %-*s  %-*s  %s", numberWidth, s.number,
-		registerWidth, s.Register, types, kind, contentWidth, content, digests, digest, digests, value, eventText(s.Record, v.width))
-	if v.width > 0 {
-		line = term.Fit(line, v.width)
+	event := eventText(s.Record, v.width)
+	if v.layout.short && s.Record.Type == mrlog.TypePCClient {
+		event = strings.TrimPrefix(strings.TrimPrefix(event, "EV_"), "EFI_")
 	}
-	_, err := v.out.WriteString(strings.TrimRight(line, " ") + "\n")
-	return err
+	return v.line(strconv.FormatUint(s.number, 10), s.Register.String(), typeName(s.Record), s.word(), digest, value, event)
 }
 
-func (v *tableView) end(banks []mrlog.Bank, records uint64) error {
+func (v *tableView) end(sum *summary) error {
 	fmt.Fprintln(v.out)
-	for _, b := range banks {
+	return sum.print(v.out)
+}
+
+// print tells people what is to be said of the log as a whole: values of the
+// registers, and what a reader of the records could miss.
+func (sum *summary) print(out io.Writer) error {
+	for _, b := range sum.banks {
 		from := ""
 		if b.Unexplained {
 			from = " from a start that nothing here explains"
 		}
-		fmt.Fprintf(v.out, "%s:%s after %s%s\n  %x\n", b.Register, b.Alg, count(b.Records, "record"), from, b.Value)
+		fmt.Fprintf(out, "%s:%s after %s%s\n  %x\n", b.Register, b.Alg, count(b.Records, "record"), from, b.Value)
 	}
-	if len(banks) == 0 {
-		fmt.Fprintf(v.out, "%s, none extended\n", count(records, "record"))
+	if len(sum.banks) == 0 && sum.shown == sum.records {
+		fmt.Fprintf(out, "%s, none extended\n", count(sum.records, "record"))
 	}
-	return nil
+	if sum.shown < sum.records {
+		fmt.Fprintf(out, "%d of %s shown\n", sum.shown, count(sum.records, "record"))
+	}
+	if sum.differ > 0 {
+		list := make([]string, len(sum.differs))
+		for i, n := range sum.differs {
+			list[i] = strconv.FormatUint(n, 10)
+		}
+		if sum.differ > uint64(len(list)) {
+			list = append(list, "…")
+		}
+		fmt.Fprintf(out, "content DIFFERS from the digest in %s: %s\n", count(sum.differ, "record"), strings.Join(list, ", "))
+	}
+	if sum.locality >= 0 {
+		fmt.Fprintf(out, "pcr0 starts at locality %d, as the log says\n", sum.locality)
+	}
+	if h := sum.header; h.SpaceAssumed {
+		fmt.Fprintf(out, "registers are taken for %s, which the log does not say; --space names another\n", h.Space)
+	}
+	if n := sum.header.Padding; n > 0 {
+		fmt.Fprintf(out, "%s of padding after the log\n", count(n, "byte"))
+	}
+	return nil // bufio keeps the error
 }
 
 // short is enough of a digest to tell it from its neighbours.
@@ -113,7 +197,7 @@ func short(sum []byte, width int) string {
 	if len(digits) <= width {
 		return digits
 	}
-	return digits[:width-1] + "…"
+	return digits[:max(width-1, 0)] + "…"
 }
 
 // strongest is the index of the digest that binds and is longest; any where
@@ -129,77 +213,4 @@ func strongest(digests []mrlog.Digest) int {
 		}
 	}
 	return best
-}
-
-// preview bounds what is made printable for a table of some width.
-func preview(content []byte, width int) []byte {
-	if width > 0 && len(content) > 4*width {
-		return content[:4*width]
-	}
-	return content
-}
-
-// eventText says in one printable line what a record measured. What it is, the
-// type says in a column of its own, which no content can pose as.
-func eventText(rec *mrlog.Record, width int) string {
-	content := preview(rec.Content, width)
-	switch rec.Form {
-	case mrlog.FormJSON:
-		return term.Printable(content)
-	case mrlog.FormCBOR:
-		return hex.EncodeToString(content)
-	}
-	switch rec.Type {
-	case mrlog.TypeCCCEL, mrlog.TypeSystemd:
-		return term.Printable(content)
-	case mrlog.TypePCClient:
-		return eventName(rec.Event) + " " + textOrHex(content)
-	case mrlog.TypeIMATemplate:
-		return strings.TrimSpace(term.Printable(rec.Name) + " " + textOrHex(content))
-	case mrlog.TypeCEL:
-		return managementText(rec.Content)
-	}
-	return textOrHex(content)
-}
-
-// typeName is the content type's name, its number if it has none, or in quotes
-// a name that has no number: any writer may have made it up.
-func typeName(rec *mrlog.Record) string {
-	if rec.Type == mrlog.TypeNamed {
-		return strconv.QuoteToASCII(string(rec.Name))
-	}
-	if name, ok := mrlog.TypeName(rec.Type); ok {
-		return name
-	}
-	return "type " + strconv.FormatUint(uint64(rec.Type), 10)
-}
-
-func eventName(event uint32) string {
-	if name, ok := mrlog.EventName(event); ok {
-		return name
-	}
-	return fmt.Sprintf("event 0x%08x", event)
-}
-
-// managementText names the events of the log itself.
-func managementText(content []byte) string {
-	var names []string
-	for rest := content; len(rest) > 0; {
-		m, tail, err := cel.ParseManagement(rest)
-		if err != nil {
-			return hex.EncodeToString(content)
-		}
-		names = append(names, m.Type.String())
-		rest = tail
-	}
-	return strings.Join(names, ", ")
-}
-
-// textOrHex shows text as such and anything else in hexadecimal.
-func textOrHex(content []byte) string {
-	text := bytes.TrimSuffix(content, []byte{0})
-	if len(text) > 0 && utf8.Valid(text) && bytes.IndexFunc(text, func(r rune) bool { return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0x7F }) < 0 {
-		return term.Printable(content)
-	}
-	return hex.EncodeToString(content)
 }

@@ -24,7 +24,7 @@ func (v *tsvView) record(s *shown) error {
 	return err
 }
 
-func (v *tsvView) end([]mrlog.Bank, uint64) error { return nil }
+func (v *tsvView) end(*summary) error { return nil }
 
 func digestList(digests []mrlog.Digest) string {
 	var b []byte

@@ -70,7 +70,7 @@ var layers = []struct {
 	{"collect", layer{column: recording, imports: ". nelr device keeper", libs: []string{libSys}}},
 	{"cmd/mrlog", layer{
 		column:  front,
-		imports: ". nelr cel ima internal/pipe internal/term convert verify device device/soft device/tsm device/tpm keeper collect",
+		imports: ". nelr cel tcg/event tcg/claims ima internal/strict dstack systemd internal/pipe internal/term convert verify device device/soft device/tsm device/tpm keeper collect",
 		libs:    []string{libCLI, "github.com/spf13/pflag", libTerm, libSys},
 	}},
 	{"internal/perf", layer{column: front, imports: ". nelr cel internal/pipe convert verify", libs: []string{libSys}}},

@@ -1,0 +1,310 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"mrlog.dev"
+	"mrlog.dev/cel"
+	"mrlog.dev/tcg"
+)
+
+// packed puts event data together: numbers little-endian in the size of their
+// type, strings and bytes as they are, wide strings as UTF-16.
+func packed(parts ...any) []byte {
+	le := binary.LittleEndian
+	var p []byte
+	for _, part := range parts {
+		switch v := part.(type) {
+		case uint8:
+			p = append(p, v)
+		case uint16:
+			p = le.AppendUint16(p, v)
+		case uint32:
+			p = le.AppendUint32(p, v)
+		case uint64:
+			p = le.AppendUint64(p, v)
+		case string:
+			p = append(p, v...)
+		case []byte:
+			p = append(p, v...)
+		case wide16:
+			for _, c := range utf16.Encode([]rune(string(v))) {
+				p = le.AppendUint16(p, c)
+			}
+		default:
+			panic("packed: a type that it does not know")
+		}
+	}
+	return p
+}
+
+type wide16 string
+
+// guidBytes is a GUID as it stands in memory.
+func guidBytes(text string) []byte {
+	p, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	if err != nil || len(p) != 16 {
+		panic("guidBytes: " + text)
+	}
+	return []byte{p[3], p[2], p[1], p[0], p[5], p[4], p[7], p[6], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15]}
+}
+
+const (
+	globalGUID   = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
+	securityGUID = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
+	ownerGUID    = "77fa9abd-0359-4d32-bd60-28f4e78f784b"
+	vendorGUID   = "00112233-4455-6677-8899-aabbccddeeff"
+)
+
+func variableData(space, name string, contents []byte) []byte {
+	return packed(guidBytes(space), uint64(len(utf16.Encode([]rune(name)))), uint64(len(contents)), wide16(name), contents)
+}
+
+// signatureList is an EFI_SIGNATURE_LIST of one entry.
+func signatureList(typ string, data []byte) []byte {
+	return packed(guidBytes(typ), uint32(28+16+len(data)), uint32(0), uint32(16+len(data)), guidBytes(ownerGUID), data)
+}
+
+func derValue(tag byte, parts ...[]byte) []byte {
+	body := bytes.Join(parts, nil)
+	n := len(body)
+	switch {
+	case n < 0x80:
+		return append([]byte{tag, byte(n)}, body...)
+	case n < 0x100:
+		return append([]byte{tag, 0x81, byte(n)}, body...)
+	}
+	return append([]byte{tag, 0x82, byte(n >> 8), byte(n)}, body...)
+}
+
+// certificateOf is an X.509 certificate as far as its names.
+func certificateOf(cn string) []byte {
+	rdn := func(oid, text string) []byte {
+		id, _ := hex.DecodeString(oid)
+		return derValue(0x31, derValue(0x30, derValue(0x06, id), derValue(0x0C, []byte(text))))
+	}
+	issuer := derValue(0x30, rdn("55040a", "Root, Inc."))
+	subject := derValue(0x30, rdn("550406", "DE"), rdn("55040a", "Test Ltd"), rdn("550403", cn))
+	tbs := derValue(0x30, derValue(0xA0, derValue(0x02, []byte{2})), derValue(0x02, []byte{0x12, 0x34}), derValue(0x30), issuer, derValue(0x30), subject, derValue(0x30))
+	return derValue(0x30, tbs, derValue(0x30), derValue(0x03, []byte{0}))
+}
+
+func pathNode(typ, subtype byte, parts ...any) []byte {
+	data := packed(parts...)
+	return packed(typ, subtype, uint16(4+len(data)), data)
+}
+
+// devicePath leads to a file on a disk.
+func devicePath(file string) []byte {
+	return packed(
+		pathNode(2, 1, uint32(0x0A0341D0), uint32(0)), pathNode(1, 1, byte(0), byte(3)),
+		pathNode(4, 1, uint32(1), uint64(0x800), uint64(0x1000), guidBytes("507a4a79-eca4-4fd0-8bbc-d5f4fac3e723"), byte(2), byte(2)),
+		pathNode(4, 4, wide16(file), uint16(0)), "\x7F\xFF\x04\x00",
+	)
+}
+
+func imageData(file string) []byte {
+	path := devicePath(file)
+	return packed(uint64(0x1000), uint64(4096), uint64(0), uint64(len(path)), path)
+}
+
+// gptData is a partition table of one partition.
+func gptData(name string) []byte {
+	label := make([]byte, 72)
+	copy(label, packed(wide16(name)))
+	entry := packed(guidBytes("c12a7328-f81f-11d2-ba4b-00a0c93ec93b"), guidBytes(ownerGUID), uint64(2048), uint64(4095), uint64(1), label)
+	header := packed("EFI PART", make([]byte, 48), guidBytes(vendorGUID), uint64(2), uint32(1), uint32(128), uint32(0))
+	return packed(header, uint64(1), entry)
+}
+
+// Events that have no name in the root package.
+const (
+	evCRTMVersion = 0x8
+	evIPL         = 0xD
+	evConfig      = 0x80000001
+	evBoot        = 0x80000002
+	evApplication = 0x80000003
+	evGPT         = 0x80000006
+	evBlob2       = 0x8000000A
+	evTables2     = 0x8000000B
+	evAuthority   = 0x800000E0
+	evSPDM        = 0x800000E1
+	evDstackEvent = 0x08000001
+)
+
+// tcgFixture are events of every kind that package event tells apart, as a
+// firmware, a boot loader and agents log them.
+func tcgFixture() []mrlog.Record {
+	var out []mrlog.Record
+	add := func(index, event uint32, measured, data []byte) {
+		rec := mrlog.Record{
+			Register: mrlog.Register{Space: mrlog.PCR, Index: index}, Type: mrlog.TypePCClient, Event: event, Content: data,
+			NotExtended: event == mrlog.EventNoAction,
+		}
+		for _, a := range []mrlog.Alg{mrlog.SHA256, mrlog.SHA384} {
+			sum := a.AppendSum(nil, measured)
+			if rec.NotExtended {
+				sum = make([]byte, a.Size())
+			}
+			rec.Digests = append(rec.Digests, mrlog.Digest{Alg: a, Sum: sum})
+		}
+		out = append(out, rec)
+	}
+	whole := func(index, event uint32, parts ...any) { data := packed(parts...); add(index, event, data, data) }
+	other := []byte("something that is not in the log")
+
+	whole(0, mrlog.EventNoAction, "StartupLocality\x00\x03")
+	whole(0, mrlog.EventNoAction, "SP800-155 Event3", uint32(11129), guidBytes(ownerGUID),
+		"\x06Google", "\x05Model", "\x021\x00", "\x06Google", uint32(11129), "\x032.7", uint32(1), uint32(20), "https://example.org/", uint32(0), uint32(0))
+	whole(0, mrlog.EventNoAction, "Vendor Event\x00\x00\x00\x00", "\x01\x02")
+	whole(0, evCRTMVersion, wide16("Firmware 1.2"), uint16(0))
+	whole(0, evCRTMVersion, guidBytes(vendorGUID))
+	add(0, evBlob2, other, packed("\x08Fv(1234)", uint64(0xFFC00000), uint64(540672)))
+	add(1, evTables2, other, packed("\x04ACPI", uint64(1), guidBytes("8868e871-e4f1-11d3-bc22-0080c73c8881"), uint64(0x7F00)))
+	whole(7, evConfig, variableData(globalGUID, "SecureBoot", []byte{1}))
+	whole(7, evConfig, variableData(securityGUID, "db", packed(
+		signatureList("a5c059a1-94e4-4aa7-87b5-ab155c2bf072", certificateOf("Test DB 2026")),
+		signatureList("c1c41626-504c-4092-aca9-41f936934328", bytes.Repeat([]byte{0xAB}, 32)))))
+	whole(7, evConfig, variableData(globalGUID, "dbx", nil))
+	whole(7, evConfig, variableData(vendorGUID, "Blob", []byte{0xFF, 0x00, 0xFE}))
+	whole(7, evConfig, variableData(globalGUID, "PK", []byte("short")))
+	whole(0, 4, "\x00\x00\x00\x00")
+	whole(6, 4, "an operating system starts")
+	whole(6, 4, "\x01\x00\x00\x00")
+	whole(1, evBoot, packed(uint16(1), uint16(0)))
+	order := packed(uint16(1), uint16(2))
+	add(1, evBoot, order, variableData(globalGUID, "BootOrder", order))
+	path := devicePath(`\EFI\BOOT\BOOTX64.EFI`)
+	boot := packed(uint32(1), uint16(len(path)), wide16("Linux"), uint16(0), path, wide16("quiet"), uint16(0))
+	add(1, evBoot, boot, variableData(globalGUID, "Boot0001", boot))
+	whole(5, evGPT, gptData("EFI system"))
+	add(4, evApplication, other, imageData(`\EFI\BOOT\BOOTX64.EFI`))
+	whole(7, evAuthority, variableData(securityGUID, "db", packed(guidBytes(ownerGUID), certificateOf("Test DB 2026"))))
+	whole(7, evAuthority, variableData("605dab50-e046-4300-abb6-3dd810dd8b23", "SbatLevel", []byte("sbat,1,2022052400\ngrub,2\n")))
+	add(4, 5, []byte("Calling EFI Application"), []byte("Calling EFI Application from Boot Option"))
+	grub := "linux /vmlinuz root=/dev/vda1"
+	add(8, evIPL, []byte(grub), []byte("grub_cmd: "+grub+"\x00"))
+	cmdline := "/vmlinuz root=/dev/vda1 ro quiet"
+	add(8, evIPL, []byte(cmdline), []byte("kernel_cmdline: "+cmdline+"\x00"))
+	add(9, evIPL, other, []byte("/boot/grub/grub.cfg\x00\x01"))
+	whole(12, evIPL, wide16("console=ttyS0 quiet"), uint16(0))
+	add(9, mrlog.EventTag, other, packed(uint32(0x8F3B22EC), uint32(13), "Linux initrd\x00"))
+	whole(9, mrlog.EventTag, uint32(0x12345678), uint32(3), "\x01\x02\x03")
+	agent := "example.org/puller PullImage docker.io/busybox:1"
+	whole(16, mrlog.EventTag, uint32(0x4141454C), uint32(len(agent)), agent)
+	whole(0, 0x11, "GCE NonHostInfo\x00", uint8(4), make([]byte, 15))
+	add(2, evSPDM, other, packed("SPDM Device Sec\x00", uint16(1), uint16(0), uint32(1), uint32(1), "\x01\x01", uint16(3), "\x0A\x0B\x0C",
+		uint16(0), uint16(0), uint16(0x8086), uint16(0x1234), make([]byte, 8)))
+	spdmPath := packed(pathNode(2, 1, uint32(0x0A0341D0), uint32(0)), "\x7F\xFF\x04\x00")
+	add(2, evSPDM, other, packed("SPDM Device Sec2", uint16(2), uint8(0), uint8(0), uint32(0), uint32(2), uint32(0), uint32(3), uint64(0),
+		uint64(len(spdmPath)), spdmPath, "\x0A\x0B\x0C"))
+	whole(14, evDstackEvent, packed(uint32(evDstackEvent), ":compose-hash:", "\xab\xcd"))
+	whole(14, 0x0BADF00D, "\xde\xad\xbe\xef")
+	whole(14, evConfig, "too short")
+	whole(14, mrlog.EventAction, "EV_SEPARATOR\ttext", "\x00\xde\xad\xbe")
+	return out
+}
+
+// tcgLog writes a log of firmware with padding behind it.
+func tcgLog(t testing.TB, records []mrlog.Record, padding int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tcg.NewWriter(&b, tcg.WriterOptions{Dialect: tcg.Agile})
+	if err := w.Write(records); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return append(b.Bytes(), bytes.Repeat([]byte{0xFF}, padding)...)
+}
+
+// templateData is the data of an IMA template: fields with their sizes.
+func templateData(fields ...[]byte) []byte {
+	var p []byte
+	for _, f := range fields {
+		p = append(packed(p, uint32(len(f))), f...)
+	}
+	return p
+}
+
+// celFixture are contents of the other types, as CEL carries them in TLV.
+func celFixture() []mrlog.Record {
+	var out []mrlog.Record
+	add := func(reg mrlog.Register, typ mrlog.ContentType, form mrlog.Form, name string, measured, content []byte) {
+		out = append(out, mrlog.Record{
+			Number: uint64(len(out)), HasNumber: true, Register: reg, Type: typ, Form: form, Content: content,
+			Digests: []mrlog.Digest{{Alg: mrlog.SHA256, Sum: mrlog.SHA256.AppendSum(nil, measured)}},
+		})
+		if name != "" {
+			out[len(out)-1].Name = []byte(name)
+		}
+	}
+	pcr := func(i uint32) mrlog.Register { return mrlog.Register{Space: mrlog.PCR, Index: i} }
+	ima := func(name string, fields ...[]byte) {
+		data := templateData(fields...)
+		add(pcr(10), mrlog.TypeIMATemplate, mrlog.FormRaw, name, data, data)
+	}
+	sum := append([]byte("sha256:\x00"), bytes.Repeat([]byte{0x5A}, 32)...)
+	signature := append([]byte{3, 2, 4, 0x1A, 0x2B, 0x3C, 0x4D, 0, 3}, 1, 2, 3)
+	ima("ima-ng", sum, []byte("boot_aggregate\x00"))
+	ima("ima-sig", sum, []byte("/usr/bin/some file (x)\x00"), signature)
+	ima("ima-ngv2", append([]byte("verity:"), sum...), []byte("/usr/bin/python3\x00"))
+	ima("ima-buf", sum, []byte("kexec-cmdline\x00"), []byte("root=/dev/vda1 quiet"))
+	ima("ima-modsig", sum, []byte("/lib/modules/x.ko\x00"), nil, sum, []byte{0x30, 0x82})
+	ima("evm-sig", sum, []byte("/bin/sh\x00"), append([]byte{5}, signature[1:]...), []byte("security.ima\x00"), packed(uint32(2)), []byte{7, 8},
+		packed(uint32(0)), packed(uint32(0)), packed(uint16(0o755)))
+	ima("d-ng|n-ng", []byte("nocolon"), []byte("no NUL"))
+	add(pcr(10), mrlog.TypeIMATemplate, mrlog.FormRaw, "unknown-template", []byte("x"), []byte("\x01\x02"))
+	tlv, _ := hex.DecodeString("0000000005412e545854010000000498ea6e4f07000000036c6162")
+	add(pcr(10), mrlog.TypeIMATLV, mrlog.FormRaw, "", append([]byte{8, 0, 0, 0, byte(len(tlv))}, tlv...), tlv)
+	add(pcr(11), mrlog.TypeSystemd, mrlog.FormRaw, "", []byte("enter-initrd"), []byte("enter-initrd"))
+	var events []byte
+	for _, m := range []cel.Management{{Type: cel.StateTrans, Value: cel.StateKexec}, {Type: cel.Timestamp, Value: 1234567}} {
+		events = m.Append(events)
+	}
+	add(pcr(11), mrlog.TypeCEL, mrlog.FormTLV, "", events, events)
+	version := cel.Management{Type: cel.CELVersion, Major: 1, Minor: 1}.Append(nil)
+	add(pcr(11), mrlog.TypeCEL, mrlog.FormTLV, "", version, version)
+	out[len(out)-1].NotExtended = true
+	launch := append([]byte{1, 0, 0, 0, 13}, "sha256:abcdef"...)
+	add(pcr(13), 80, mrlog.FormRaw, "", append([]byte{80, 0, 0, 0, byte(len(launch))}, launch...), launch)
+	return out
+}
+
+func celLog(t testing.TB, records []mrlog.Record) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := cel.NewTLVWriter(&b, cel.Minimal)
+	if err == nil {
+		err = w.Write(records)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// jsonFixture is what only JSON carries: systemd's own content, and what dstack
+// logs that has no room elsewhere.
+const jsonFixture = `[
+{"pcr":11,"digests":[{"hashAlg":"sha256","digest":"51e6b92f405d1f98d96e3de343d61d420ad6923b25de21d766f9298192f14fed"}],"content_type":"systemd","content":{"nvIndexName":"hardware","string":"enter-initrd","bootId":"0123456789abcdef0123456789abcdef","timestamp":1234567,"eventType":"phase"}},
+{"rtmr":2,"mapped_pcr":11,"digests":[{"hashAlg":"sha384","digest":"` + "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000" + `"}],"content_type":"systemd","content":{"string":"x","eventType":"machine-id"}}
+]`
+
+// nelrFixture is a native log.
+var nelrFixture = "INIT sha384/" + strings.Repeat("0", 96) + "\nexample.org/app Started version=1.2 and more\nfree form\n"
+
+// violationFixture is a measurement list of Linux with a violation.
+var violationFixture = []byte("10 0000000000000000000000000000000000000000 ima-ng sha256:" + strings.Repeat("0", 64) + " /var/log/open for writing\n")
