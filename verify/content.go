@@ -8,6 +8,9 @@ import (
 	"encoding/binary"
 
 	"mrlog.dev"
+	"mrlog.dev/cel"
+	"mrlog.dev/dstack"
+	"mrlog.dev/systemd"
 	"mrlog.dev/tcg/event"
 )
 
@@ -19,7 +22,9 @@ const (
 	// Opaque: the content describes what was measured, or the rule is not
 	// known; nothing can be computed from it.
 	Opaque Content = iota
-	// Matches: the content hashes to the digest.
+	// Matches: the content hashes to the digest. Of a JSON content that is
+	// the member that was measured, systemd's "string" say: what stands
+	// beside it only describes it.
 	Matches
 	// Differs: by the rule of its type the content hashes to another value.
 	Differs
@@ -116,7 +121,11 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 	if d.Alg.Size() == 0 || rec.Notes&(mrlog.NoteViolation|mrlog.NotePadded) != 0 {
 		return Opaque
 	}
-	if rec.Form != mrlog.FormRaw {
+	switch rec.Form {
+	case mrlog.FormRaw:
+	case mrlog.FormJSON:
+		return h.json(rec, d)
+	default:
 		return Opaque
 	}
 	data, certain := rec.Content, false
@@ -152,6 +161,39 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 		return Differs
 	}
 	// Where the rule is not certain, a difference says nothing.
+	return Opaque
+}
+
+// json compares what a JSON content says was measured.
+func (h *Hasher) json(rec *mrlog.Record, d mrlog.Digest) Content {
+	var data []byte
+	certain := false
+	switch {
+	case rec.Type == mrlog.TypeSystemd:
+		if data, certain = systemd.Measured(rec.Content); !certain {
+			return Opaque // cut short, or keyed
+		}
+		// Older versions wrote the text as it was: what looks like an escape
+		// may be none.
+		certain = bytes.IndexByte(rec.Content, '\\') < 0
+	case rec.Type == mrlog.TypeNamed && string(rec.Name) == cel.TypeTSS2:
+		data, certain = cel.MeasuredTSS2(rec)
+	case rec.Type == mrlog.TypeNamed && string(rec.Name) == dstack.TypeName:
+		var e dstack.Event
+		if e, data, certain = dstack.Measured(rec); e.Ambiguous() {
+			return Opaque // an event of another name has the same digest
+		}
+	}
+	if data == nil {
+		return Opaque
+	}
+	h.sum = d.Alg.AppendSum(h.sum[:0], data)
+	switch {
+	case bytes.Equal(h.sum, d.Sum):
+		return Matches
+	case certain:
+		return Differs
+	}
 	return Opaque
 }
 

@@ -261,7 +261,16 @@ func TestAltered(t *testing.T) {
 		{"EV_EVENT_TAG that matches", "pcclient_std", pc("EV_EVENT_TAG", "02"), []byte{2}, mrlog.SHA384, verify.Matches},
 		{"systemd, bytes", "systemd", `"656e7465722d696e69747264"`, []byte("enter-initrd"), mrlog.SHA384, verify.Matches},
 		{"systemd, bytes, altered or keyed", "systemd", `"656e7465722d696e69747265"`, []byte("enter-initrd"), mrlog.SHA384, verify.Opaque},
-		{"systemd, object", "systemd", `{"string":"enter-initrd","bootId":"00"}`, []byte("enter-initrd"), mrlog.SHA384, verify.Opaque},
+		{"systemd, object", "systemd", `{"string":"enter-initrd","bootId":"00"}`, []byte("enter-initrd"), mrlog.SHA384, verify.Matches},
+		{"systemd, object, altered", "systemd", `{"string":"leave-initrd","bootId":"00"}`, []byte("enter-initrd"), mrlog.SHA384, verify.Differs},
+		{"systemd, object, escaped", "systemd", `{"string":"a\\\\x","bootId":"00"}`, []byte(`a\x`), mrlog.SHA384, verify.Matches},
+		{"systemd, object, perhaps escaped", "systemd", `{"string":"a\\\\y"}`, []byte(`a\x`), mrlog.SHA384, verify.Opaque},
+		{"systemd, volume key", "systemd", `{"string":"cryptsetup:x:y","eventType":"volume-key"}`, []byte("cryptsetup:x:y"), mrlog.SHA384, verify.Opaque},
+		{"dstack, v1", "dstack", `{"imr":3,"event_type":134217729,"digest":"","event":"a","event_payload":"00","colon":1}`, []byte("\x01\x00\x00\x08:a:\x00"), mrlog.SHA384, verify.Matches},
+		{"dstack, v1, altered", "dstack", `{"imr":3,"event_type":134217729,"digest":"","event":"b","event_payload":"00","colon":1}`, []byte("\x01\x00\x00\x08:a:\x00"), mrlog.SHA384, verify.Differs},
+		{"dstack, v1, of two names", "dstack", `{"imr":3,"event_type":134217729,"digest":"","event":"a:b","event_payload":"00"}`, []byte("\x01\x00\x00\x08:a:b:\x00"), mrlog.SHA384, verify.Opaque},
+		{"tss2", "tss2", `{"data":"6869","event":"x"}`, []byte("hi"), mrlog.SHA384, verify.Matches},
+		{"tss2, altered", "tss2", `{"data":"6868","event":"x"}`, []byte("hi"), mrlog.SHA384, verify.Differs},
 		{"IMA template", "ima_template", `{"template_name":"ima-ng","template_data":"0102"}`, []byte{1, 2}, mrlog.SHA384, verify.Matches},
 		{"IMA template, altered", "ima_template", `{"template_name":"ima-ng","template_data":"0103"}`, []byte{1, 2}, mrlog.SHA384, verify.Differs},
 		{"IMA template, altered, SHA-1", "ima_template", `{"template_name":"ima-ng","template_data":"0103"}`, []byte{1, 2}, mrlog.SHA1, verify.Differs},
@@ -269,7 +278,7 @@ func TestAltered(t *testing.T) {
 		{"IMA template ima, in another form", "ima_template", `{"template_name":"ima","template_data":"0103"}`, []byte{1, 2}, mrlog.SHA1, verify.Opaque},
 		{"IMA TLV, altered", "ima_tlv", `"0000000001aa"`, []byte{8}, mrlog.SHA384, verify.Differs},
 		{"timestamp", "cel", `{"type":"cel_timestamp","data":1}`, []byte{8}, mrlog.SHA384, verify.Opaque},
-		{"kind without a number", "tss2", `{"data":"00"}`, []byte{0}, mrlog.SHA384, verify.Opaque},
+		{"kind without a number", "someone.else", `{"data":"00"}`, []byte{0}, mrlog.SHA384, verify.Opaque},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			log := array(entry(0, `"pcr":11`, c.typ, c.content, c.digest, c.alg))
