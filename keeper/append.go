@@ -166,11 +166,8 @@ func (b *book) readBack(ctx context.Context, t *batch) (int, error) {
 func (b *book) adopt(t *batch, records, kept, ahead int, hint bool) {
 	k := &b.known
 	if b.index != nil {
-		for i, d := range t.digests[:records] {
-			key := string(valueOf(d, k.values[0].Alg))
-			if _, there := b.index[key]; !there {
-				b.index[key] = k.records + int64(i)
-			}
+		for i, key := range t.keys[:records] {
+			b.index.put(key, k.records+int64(i))
 		}
 	}
 	if records > 0 {

@@ -588,3 +588,22 @@ func TestOnceCannotBeLookedUp(t *testing.T) {
 	}
 	r.wantEvents("first", "z", "y", "w", "once")
 }
+
+// Once goes by the line, and not by the digest in whatever bank comes first.
+func TestOnceKey(t *testing.T) {
+	r := newTPMRig(t)
+	k := r.open(nil)
+	r.append(k, "a")
+	e := ev("b")
+	e.Once = true
+	it, err := e.render(k.books[r.reg].desc.Banks)
+	must(t, err)
+	other, err := ev("a").render(k.books[r.reg].desc.Banks)
+	must(t, err)
+	it.digests[0] = other.digests[0] // a collision in the first bank
+	b := k.books[r.reg]
+	got, err := b.submit(context.Background(), []item{it})
+	if err != nil || got[0].AlreadyThere {
+		t.Fatalf("%+v, %v", got, err)
+	}
+}

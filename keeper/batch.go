@@ -138,6 +138,7 @@ type batch struct {
 	starts  []int            // per record: where its item begins in text
 	ends    []int            // and where it ends
 	digests [][]mrlog.Digest // per record
+	keys    []lineKey        // per record
 	values  [][]mrlog.Digest // per record: the register's values after it
 }
 
@@ -179,7 +180,7 @@ func (c *call) size() (bytes, records int) {
 // as it was.
 func (b *book) place(t *batch, c *call, pending index) (err error) {
 	saved := *t
-	var added []string
+	var added []lineKey
 	defer func() {
 		if err == nil {
 			return
@@ -189,13 +190,12 @@ func (b *book) place(t *batch, c *call, pending index) (err error) {
 			delete(pending, k)
 		}
 	}()
-	alg := b.known.values[0].Alg
 	values := b.known.values
 	if n := len(t.values); n > 0 {
 		values = t.values[n-1]
 	}
 	for _, it := range c.items {
-		key := string(valueOf(it.digests, alg))
+		key := it.key
 		if it.once && it.digests != nil {
 			if err := b.makeIndex(); err != nil {
 				return err
@@ -227,6 +227,7 @@ func (b *book) place(t *batch, c *call, pending index) (err error) {
 			t.starts = append(t.starts, start)
 			t.ends = append(t.ends, len(t.text))
 			t.digests = append(t.digests, it.digests)
+			t.keys = append(t.keys, it.key)
 			t.values = append(t.values, values)
 			if _, there := pending[key]; !there {
 				pending[key] = t.first + int64(len(t.starts)) - 1

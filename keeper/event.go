@@ -6,6 +6,7 @@
 package keeper
 
 import (
+	"crypto/sha256"
 	"errors"
 
 	"mrlog.dev"
@@ -51,6 +52,7 @@ type Receipt struct {
 type item struct {
 	text    []byte         // comment lines, the measured line, each with its newline
 	digests []mrlog.Digest // of the measured line; nil if there is none
+	key     lineKey        // of the measured line
 	once    bool
 }
 
@@ -85,6 +87,7 @@ func (e Event) render(banks []device.Bank) (item, error) {
 	}
 	if line := it.text[start:]; len(line) > 0 {
 		it.digests = measure(line, banks)
+		it.key = sha256.Sum256(line)
 		it.text = append(it.text, '\n')
 	}
 	if len(it.text) > MaxBatchBytes {

@@ -6,19 +6,23 @@
 package keeper
 
 import (
+	"crypto/sha256"
 	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 
-	"mrlog.dev"
 	"mrlog.dev/nelr"
 )
 
-// index finds a record of this boot by its digest in the register's first
-// bank: its number in the log, or -1 if it stands in an earlier log. It takes
+// index finds a record of this boot by the SHA-256 of its line, whatever the
+// banks of the register are: the first may be SHA-1, for which another line can
+// be made. It gives the record's number in the log, or -1 if it stands in an
+// earlier log. It takes
 // about a hundred bytes a record, and is made only where Once is asked for.
-type index map[string]int64
+type index map[lineKey]int64
+
+type lineKey [sha256.Size]byte
 
 // add returns what keeps the index in step with a replay, nil if there is no
 // index.
@@ -26,14 +30,12 @@ func (x index) add(r *replay) func(line []byte) {
 	if x == nil {
 		return nil
 	}
-	return func(line []byte) { x.put(r.values[0].Alg, line, r.records-1) }
+	return func(line []byte) { x.put(sha256.Sum256(line), r.records-1) }
 }
 
-func (x index) put(alg mrlog.Alg, line []byte, record int64) {
-	var sum [mrlog.MaxDigestSize]byte
-	key := alg.AppendSum(sum[:0], line)
-	if _, there := x[string(key)]; !there {
-		x[string(key)] = record
+func (x index) put(key lineKey, record int64) {
+	if _, there := x[key]; !there {
+		x[key] = record
 	}
 }
 
@@ -47,10 +49,9 @@ func (b *book) makeIndex() error {
 	}
 	x := make(index, b.known.records)
 	var r replay
-	alg := b.known.values[0].Alg
 	_, err := eachLine(b.log, 0, b.known.offset, func(line []byte) bool {
 		if nelr.Measured(line) {
-			x.put(alg, line, r.records)
+			x.put(sha256.Sum256(line), r.records)
 			r.records++
 		}
 		return true
@@ -59,7 +60,7 @@ func (b *book) makeIndex() error {
 		return err
 	}
 	if b.k.boot != "" {
-		if err := b.indexEarlier(x, alg); err != nil {
+		if err := b.indexEarlier(x); err != nil {
 			return err
 		}
 	}
@@ -67,7 +68,7 @@ func (b *book) makeIndex() error {
 	return nil
 }
 
-func (b *book) indexEarlier(x index, alg mrlog.Alg) error {
+func (b *book) indexEarlier(x index) error {
 	next := b.known.start
 	numbers, err := numbered(b.dir)
 	if err != nil {
@@ -84,7 +85,7 @@ func (b *book) indexEarlier(x index, alg mrlog.Alg) error {
 		var r replay
 		var st unix.Stat_t
 		if err = unix.Fstat(fd, &st); err == nil {
-			err = r.advance(log, st.Size, func(line []byte) { found.put(alg, line, -1) })
+			err = r.advance(log, st.Size, func(line []byte) { found.put(sha256.Sum256(line), -1) })
 		}
 		log.close()
 		if err != nil {
@@ -95,9 +96,7 @@ func (b *book) indexEarlier(x index, alg mrlog.Alg) error {
 		}
 		next = r.start
 		for key := range found {
-			if _, there := x[key]; !there {
-				x[key] = -1
-			}
+			x.put(key, -1)
 		}
 	}
 	return nil
