@@ -232,10 +232,12 @@ func (r *recorder) print(rc *keeper.Receipt) error {
 		return err
 	}
 	out := receiptOutput{Register: r.register.String(), Record: rc.Record, AlreadyThere: rc.AlreadyThere, Banks: []receiptBank{}}
-	for i, v := range rc.Values {
+	for _, v := range rc.Values { // in INIT's order; the digests are in the device's
 		b := receiptBank{Bank: v.Alg.String(), Value: fmt.Sprintf("%x", v.Sum)}
-		if rc.Digests != nil {
-			b.Digest = fmt.Sprintf("%x", rc.Digests[i].Sum)
+		for _, d := range rc.Digests {
+			if d.Alg == v.Alg {
+				b.Digest = fmt.Sprintf("%x", d.Sum)
+			}
 		}
 		out.Banks = append(out.Banks, b)
 	}
