@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"mrlog.dev/nelr"
 )
 
@@ -127,9 +129,15 @@ func (b *book) takeBack(step string, err error, size int64) error {
 }
 
 // takeOff cuts the log to size after a step failed with cause. It returns the
-// error for what is cut off, and whether the log is shorter now.
+// error for what is cut off, and whether the log is shorter now. One that somebody
+// has made shorter than that is left alone: cutting would fill it with NULs.
 func (b *book) takeOff(step string, cause error, size int64) (cut bool, err error) {
 	fail := &AppendError{Register: b.desc.Name, Outcome: ErrUnknown, Step: step, Err: cause}
+	var st unix.Stat_t
+	if unix.Fstat(b.log.fd, &st) == nil && st.Size < size {
+		fail.Err = errors.Join(cause, &sizeError{got: st.Size, want: size})
+		return false, fail
+	}
 	if err := b.k.disk.cut(b.log.fd, size); err != nil {
 		fail.Err = errors.Join(cause, fmt.Errorf("cutting the record off: %w", err))
 		return false, fail

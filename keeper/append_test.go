@@ -607,3 +607,25 @@ func TestOnceKey(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 }
+
+// A log that somebody cuts while it is appended to is not filled up again.
+func TestCutUnderAWrite(t *testing.T) {
+	r := newRig(t)
+	f := new(faults)
+	k := r.open(f)
+	r.append(k, "a", "b")
+	f.at = func(n int, step string) fate {
+		if step == "write" {
+			must(t, os.Truncate(r.log(), 100))
+		}
+		return pass
+	}
+	if _, err := k.Append(context.Background(), r.reg, []Event{ev("c")}); !errors.Is(err, ErrUnknown) {
+		t.Errorf("got %v", err)
+	}
+	data, err := os.ReadFile(r.log())
+	must(t, err)
+	if bytes.IndexByte(data, 0) >= 0 {
+		t.Errorf("the log has NULs: %q", data)
+	}
+}
