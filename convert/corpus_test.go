@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -223,6 +225,46 @@ func TestCorpusJoined(t *testing.T) {
 				t.Errorf("in %s: a record of %s has number %d, want %d", p.Space, r.Register, r.Number, next[r.Register])
 			}
 			next[r.Register]++
+		}
+	}
+}
+
+// TestCorpusMutated: real files with a few bytes altered, cut off or doubled are
+// read to an end, or refused as malformed with a place.
+func TestCorpusMutated(t *testing.T) {
+	const each = 40 // 60,000 in all were tried once
+	dir := corpus(t)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, f := range manifest(t, dir) {
+		whole, err := os.ReadFile(filepath.Join(dir, f.File))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole = whole[:min(len(whole), 40<<10)] // without most of the padding
+		for range each {
+			log := bytes.Clone(whole)
+			for range 1 + rng.IntN(4) {
+				at := rng.IntN(len(log))
+				if rng.IntN(2) == 0 {
+					at = rng.IntN(min(len(log), 200))
+				}
+				switch rng.IntN(4) {
+				case 0:
+					log = log[:at+1]
+				case 1:
+					log = slices.Insert(log, at, log[at:min(at+1+rng.IntN(100), len(log))]...)
+				default:
+					log[at] = byte(rng.Uint32())
+				}
+			}
+			if rng.IntN(10) == 0 {
+				log = zip(log)
+			}
+			_, err := open(log)
+			var s *mrlog.SyntaxError
+			if err != nil && (!errors.As(err, &s) || s.Err == nil || s.Offset < 0 || s.Offset > 1<<20) {
+				t.Errorf("%s: %v", f.File, err)
+			}
 		}
 	}
 }

@@ -41,6 +41,10 @@ func Look(name string, r mrlog.Reader) (Sight, mrlog.Reader) {
 	s := Sight{Name: name, Format: header.Format, Assumed: header.SpaceAssumed}
 	for i := range h.first.Records {
 		rec := &h.first.Records[i]
+		if i == 0 {
+			first := rec.Clone()
+			s.First = &first
+		}
 		if rec.NotExtended {
 			continue // of no register in truth; a header has a digest of another bank
 		}

@@ -161,6 +161,7 @@ type Sight struct {
 	Algs   []mrlog.Alg   // of its digests
 
 	Registers []mrlog.Register // of its first records
+	First     *mrlog.Record    // a copy of the first; nil if there is none
 	Assumed   bool             // its registers are given by number only
 }
 

@@ -159,11 +159,11 @@ func TestPlatformOf(t *testing.T) {
 		return convert.Sight{Name: space.String(), Spaces: []mrlog.Space{space}, Algs: algs}
 	}
 	for _, c := range []struct {
-		what   string
-		sights []convert.Sight
-		on     mrlog.Platform
-		err    string
-		space  mrlog.Space
+		what      string
+		sights    []convert.Sight
+		on        mrlog.Platform
+		err       string
+		space     mrlog.Space
 		commonErr string
 	}{
 		{"nothing", nil, none, "", mrlog.NoSpace, ""},

@@ -154,6 +154,7 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect, args 
 		}
 		in = ins[i]
 		in.Reader = convert.Place(in.Reader, place)
+		e.noteAggregate(in, c)
 		if err := c.Log(ctx, verify.Log{Name: in.name, Reader: in.Reader}); err != nil {
 			return err
 		}
