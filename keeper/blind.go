@@ -214,6 +214,11 @@ func (b *book) mendBlind(ctx context.Context, st unix.Stat_t) (again bool, err e
 		}
 		digests := measure(f.init, b.desc.Banks)
 		if err := b.appendMarked(digests, st.Size, st.Size); err != nil {
+			// It is about INIT: of what the caller wants to record, nothing was
+			// written.
+			if e, ok := errors.AsType[*AppendError](err); ok {
+				e.Step, e.Before, e.Outcome = "INIT: "+e.Step, true, ErrRefused
+			}
 			return false, err
 		}
 		b.outcome.Extended = 1

@@ -661,3 +661,27 @@ func TestBlindKnowsItsLog(t *testing.T) {
 		r.wantEvents("x", "y", "z", "d")
 	}
 }
+
+// If INIT of a first log cannot be extended, the event was not written, and the
+// error is about INIT.
+func TestBlindInitFails(t *testing.T) {
+	r := blinded(newRig(t))
+	f := new(faults)
+	f.at = func(n int, step string) fate {
+		if step == "extend 1" {
+			return failBefore
+		}
+		return pass
+	}
+	_, err := r.open(f).Append(context.Background(), r.reg, []Event{ev("a")})
+	if e, ok := errors.AsType[*AppendError](err); !ok || !errors.Is(err, ErrRefused) || errors.Is(err, ErrUnknown) || !e.Before || !e.Undecided || !strings.Contains(err.Error(), "INIT may have been extended") {
+		t.Errorf("got %v", err)
+	}
+	k := r.open(nil)
+	if _, err := k.Append(context.Background(), r.reg, []Event{ev("a")}); !errors.Is(err, ErrUndecided) {
+		t.Fatalf("got %v", err)
+	}
+	r.settle(k)
+	r.append(k, "a")
+	r.wantEvents("a")
+}

@@ -69,7 +69,14 @@ func (e *FullError) Error() string {
 
 // beginNew is how a person begins a new log.
 func beginNew(reg mrlog.Register) string {
-	return fmt.Sprintf("mrlog log new --register %s begins a new log at the register's present value, and keeps the old one if it is there", reg)
+	shared := ""
+	if reg.Space == mrlog.PCR {
+		switch reg.Index {
+		case 9, 10, 11, 15: // the command asks whether it is meant: others extend them
+			shared = " --shared"
+		}
+	}
+	return fmt.Sprintf("mrlog log new --register %s%s begins a new log at the register's present value, and keeps the old one if it is there", reg, shared)
 }
 
 // Unwrap returns ErrFull.
@@ -116,8 +123,8 @@ type AppendError struct {
 	// log, but the cut could not be synced. Only a power failure can bring
 	// the event back.
 	Cut bool
-	// Undecided: with ErrUnknown, the event stands in the log of a register
-	// that cannot be read. No operation can find out whether it was extended:
+	// Undecided: the event, or with Before the INIT of its log, stands in the log
+	// of a register that cannot be read. No operation can find out whether it was extended:
 	// see Keeper.Settle.
 	Undecided bool
 	// Before: it went wrong before the caller's events were looked at, while a
@@ -129,6 +136,8 @@ type AppendError struct {
 func (e *AppendError) Error() string {
 	what := "the event is neither in the log nor in the register"
 	switch {
+	case e.Before && e.Undecided:
+		what = "nothing was recorded; INIT may have been extended, and the register cannot be read, so that it takes mrlog recover --assume to settle it"
 	case e.Undecided:
 		what = "the event may stand in the log, and may have been extended; the register cannot be read, so that it takes mrlog recover --assume to settle it"
 	case e.Before:

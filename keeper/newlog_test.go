@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mrlog.dev"
 )
 
 // plight is a situation in which somebody asks for a new log. Before it, the
@@ -601,5 +603,16 @@ func TestNewLogDeletedAtOnce(t *testing.T) {
 	wantDiverged(t, err, LogGone)
 	if now := r.m.value(r.reg); !bytes.Equal(now["sha384"], before["sha384"]) {
 		t.Error("INIT of a log that is gone was extended")
+	}
+}
+
+// The remedy is one that the command accepts.
+func TestRemedyShared(t *testing.T) {
+	for reg, want := range map[mrlog.Register]bool{
+		{Space: mrlog.PCR, Index: 9}: true, {Space: mrlog.PCR, Index: 15}: true, {Space: mrlog.PCR, Index: 14}: false, {Space: mrlog.RTMR, Index: 2}: false,
+	} {
+		if got := beginNew(reg); strings.Contains(got, "--shared") != want {
+			t.Errorf("%s: %s", reg, got)
+		}
 	}
 }
