@@ -101,27 +101,48 @@ func holder(fd int) Holder {
 	if err != nil {
 		return Holder{}
 	}
-	pid := find(string(table), fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino))
-	if pid == 0 {
-		return Holder{}
+	for _, pid := range find(string(table), st.Ino) {
+		if !opens(pid, &st) {
+			continue
+		}
+		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+		return Holder{PID: pid, Command: string(bytes.TrimSpace(command))}
 	}
-	command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return Holder{PID: pid, Command: string(bytes.TrimSpace(command))}
+	return Holder{}
 }
 
-// find looks up the holder of a file's flock in the text of /proc/locks:
+// opens reports whether a process has the file open. One that has taken the lock
+// may have passed it to a child, and have ended; its number may be another's by
+// now.
+func opens(pid int, file *unix.Stat_t) bool {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		var st unix.Stat_t
+		if unix.Stat(dir+"/"+e.Name(), &st) == nil && st.Dev == file.Dev && st.Ino == file.Ino {
+			return true
+		}
+	}
+	return false
+}
+
+// find looks up who may hold the flock of a file in the text of /proc/locks:
 // "12: FLOCK  ADVISORY  WRITE 4711 fe:00:1048602 0 EOF". Waiting locks have
-// "->" after the number.
-func find(table, file string) (pid int) {
+// "->" after the number. The inode's number alone counts: the device there is
+// that of the superblock, and of btrfs and overlayfs stat says another.
+func find(table string, ino uint64) (pids []int) {
+	suffix := fmt.Sprintf(":%d", ino)
 	for line := range strings.Lines(table) {
 		f := strings.Fields(line)
-		if len(f) < 6 || f[1] != "FLOCK" || f[5] != file {
+		if len(f) < 6 || f[1] != "FLOCK" || !strings.HasSuffix(f[5], suffix) {
 			continue
 		}
 		if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {
-			return pid
+			pids = append(pids, pid)
 		}
-		return 0
 	}
-	return 0
+	return pids
 }

@@ -80,10 +80,23 @@ func TestFind(t *testing.T) {
 3: FLOCK  ADVISORY  WRITE -1 00:19:13 0 EOF
 4: FLOCK
 `
-	for file, want := range map[string]int{"fe:00:1048602": 4711, "00:19:12": 0, "00:19:13": 0, "00:19:14": 0} {
-		if got := find(table, file); got != want {
-			t.Errorf("%s: %d, want %d", file, got, want)
+	for ino, want := range map[uint64]int{1048602: 4711, 602: 0, 12: 0, 13: 0, 14: 0} {
+		if got := find(table, ino); len(got) != min(want, 1) || want > 0 && got[0] != want {
+			t.Errorf("%d: %d, want %d", ino, got, want)
 		}
+	}
+	// A process that does not have the file open does not hold it.
+	var st unix.Stat_t
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || !opens(os.Getpid(), &st) {
+		t.Errorf("not open here, %v", err)
+	}
+	f.Close()
+	if opens(os.Getpid(), &st) {
+		t.Error("open after it was closed")
 	}
 	if s := (Holder{}).String(); s != "a process that cannot be seen from here" {
 		t.Error(s)
