@@ -217,7 +217,10 @@ const maxNumbered = 1 << 16
 type numbered struct {
 	mrlog.Reader
 	how  Numbering
-	next map[mrlog.Register]uint64
+	next map[mrlog.Register]*uint64
+
+	last   mrlog.Register // and its next number, because records come in runs
+	lastAt *uint64
 }
 
 // numberedHasher is numbered for a reader that computes digests.
@@ -231,7 +234,7 @@ func Number(r mrlog.Reader, how Numbering) mrlog.Reader {
 	if how == AsLogged {
 		return r
 	}
-	n := numbered{Reader: r, how: how, next: make(map[mrlog.Register]uint64)}
+	n := numbered{Reader: r, how: how, next: make(map[mrlog.Register]*uint64)}
 	if h, ok := r.(mrlog.Hasher); ok {
 		return &numberedHasher{n, h}
 	}
@@ -256,14 +259,20 @@ func (n *numbered) number(err error, b *mrlog.Batch) error {
 	}
 	for i := range b.Records {
 		rec := &b.Records[i]
-		next, ok := n.next[rec.Register]
-		if !ok && len(n.next) >= maxNumbered {
-			return fmt.Errorf("records of more than %d registers to number: %w", maxNumbered, mrlog.ErrLimit)
+		if n.lastAt == nil || rec.Register != n.last {
+			if n.lastAt = n.next[rec.Register]; n.lastAt == nil {
+				if len(n.next) >= maxNumbered {
+					return fmt.Errorf("records of more than %d registers to number: %w", maxNumbered, mrlog.ErrLimit)
+				}
+				n.lastAt = new(uint64)
+				n.next[rec.Register] = n.lastAt
+			}
+			n.last = rec.Register
 		}
 		if n.how == NumberAnew || !rec.HasNumber {
-			rec.Number, rec.HasNumber = next, true
+			rec.Number, rec.HasNumber = *n.lastAt, true
 		}
-		n.next[rec.Register] = rec.Number + 1
+		*n.lastAt = rec.Number + 1
 	}
 	return nil
 }

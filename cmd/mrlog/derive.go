@@ -78,6 +78,9 @@ func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert
 	if len(wants) == 0 {
 		return in, nil
 	}
+	if info, err := os.Stat(in.arg); in.arg != "-" && err == nil && !info.Mode().IsRegular() {
+		return in, usage("%s is not a regular file, and an IMA list is read twice to find out how it was extended: use -", in.arg)
+	}
 	reopen := func(o convert.Source) (*input, error) {
 		from := stdin
 		if s, ok := stdin.(*spool); ok {
