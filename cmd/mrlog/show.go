@@ -31,15 +31,16 @@ its data decoded. A log that may hold several kinds of records has TYPE, too.
 
 CONTENT is "matches" when the content hashes to the digest, "DIFFERS" when by
 the rule of its type it should and does not, "opaque" when it only describes
-what was measured. That alone proves nothing: mrlog verify does. Of a boot
-variable, a command line or a file that was measured by its contents, what
-hashes to the digest is only a part of what is shown.
+what was measured. That alone proves nothing: mrlog verify does. Even then a
+digest may be of a part of what is shown: of a boot variable it is of the value,
+of a command line of its text, and the name before it is not bound.
 
 On a terminal lines are cut to its width and hexadecimal to its first digits;
 below 100 columns there is no VALUE, and no EV_ or EV_EFI_ before the names of
-events. A digest and a value are those of the strongest bank. --long prints all that is
-known of each record on lines of its own. For scripts, --tsv prints every bank
-in full, one record per line; --json the same as JSON, with what was decoded.
+events. A digest and a value are those of the strongest bank. --long prints all
+that is known of each record on lines of its own. For scripts, --tsv prints
+every bank in full, one record per line; --json the same as JSON, with what was
+decoded.
 
 --trustee-claims prints what the verifier of Confidential Containers derives
 from a firmware log (uefi_event_logs), so that policies for it can be tried.`,

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -44,12 +45,15 @@ func eventText(rec *mrlog.Record, width int) string {
 		return tcgText(rec, content)
 	}
 	if e, _, ok := dstack.Measured(rec); ok && len(rec.Content) <= maxDecoded {
-		return "runtime event " + term.Line(event.Event{Data: event.Runtime{Version: e.Version, Name: e.Name, Payload: e.Payload}}.Text())
+		return "dstack event " + runtimeText(event.Runtime{Version: e.Version, Name: e.Name, Payload: e.Payload})
 	}
 	switch rec.Form {
 	case mrlog.FormJSON:
 		if s, ok := systemdOf(rec); ok {
 			return systemdText(&s)
+		}
+		if name, ok := strippedEvent(rec); ok {
+			return name + " (its data was left out)"
 		}
 		return term.Printable(content)
 	case mrlog.FormCBOR:
@@ -84,16 +88,74 @@ func tcgText(rec *mrlog.Record, content []byte) string {
 		return strings.TrimSpace(name + " " + hex.EncodeToString(content))
 	}
 	text := term.Line(e.Text())
-	switch e.Kind() {
-	case "separator":
+	switch data := e.Data.(type) {
+	case event.Separator:
 		// The type has said so.
 		text = strings.TrimPrefix(strings.TrimPrefix(text, "separator"), ": ")
-	case "aael":
+	case event.Agent:
 		text = "AAEL " + text
-	case "runtime":
-		name = "dstack event"
+	case event.Runtime:
+		name, text = "dstack event", runtimeText(data)
+	case event.Variable:
+		text = asWord(text, data.Name)
+		if want := spaces[data.Name]; want != "" && data.GUID.String() != want {
+			// Not the variable that everybody knows by this name.
+			text = "in " + data.GUID.String() + ", " + text
+		}
 	}
 	return strings.TrimSpace(name + " " + text)
+}
+
+// Name spaces of the variables that say how the machine is secured. In another
+// one the same name means something else.
+const (
+	globalSpace   = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
+	securitySpace = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
+	shimSpace     = "605dab50-e046-4300-abb6-3dd810dd8b23"
+)
+
+var spaces = map[string]string{
+	"SecureBoot": globalSpace, "SetupMode": globalSpace, "AuditMode": globalSpace, "DeployedMode": globalSpace,
+	"PK": globalSpace, "KEK": globalSpace,
+	"db": securitySpace, "dbx": securitySpace, "dbt": securitySpace, "dbr": securitySpace,
+	"MokList": shimSpace, "MokListX": shimSpace, "MokListTrusted": shimSpace, "SbatLevel": shimSpace, "Shim": shimSpace,
+}
+
+// runtimeText is the line of an event of dstack.
+func runtimeText(e event.Runtime) string {
+	return asWord(term.Line(event.Event{Data: e}.Text()), e.Name)
+}
+
+// strippedEvent returns the type of an event of the firmware whose data an agent
+// of dstack has left out, as it does to save room.
+func strippedEvent(rec *mrlog.Record) (name string, ok bool) {
+	var o strict.Object
+	if rec.Type != mrlog.TypeNamed || string(rec.Name) != dstack.TypeName || len(rec.Content) > maxDecoded || !o.Reset(rec.Content) {
+		return "", false
+	}
+	stripped := false
+	for {
+		member, value, _, more := o.Next()
+		switch {
+		case !more:
+			return name, stripped && name != ""
+		case string(member) == "event_payload":
+			stripped = string(value) == `""`
+		case string(member) == "event_type":
+			if n, err := strict.Uint(value, math.MaxUint32); err == nil {
+				name = eventName(uint32(n))
+			}
+		}
+	}
+}
+
+// asWord puts the name that a line begins with in quotes where it could be taken
+// for more than a name.
+func asWord(line, name string) string {
+	if rest, ok := strings.CutPrefix(line, term.Printable(name)); ok {
+		return word(name) + rest
+	}
+	return line
 }
 
 // appendEvent appends what the content of a record says as a JSON object, or

@@ -173,7 +173,7 @@ func tcgFixture() []mrlog.Record {
 	whole(7, evConfig, variableData(securityGUID, "db", packed(
 		signatureList("a5c059a1-94e4-4aa7-87b5-ab155c2bf072", certificateOf("Test DB 2026")),
 		signatureList("c1c41626-504c-4092-aca9-41f936934328", bytes.Repeat([]byte{0xAB}, 32)))))
-	whole(7, evConfig, variableData(globalGUID, "dbx", nil))
+	whole(7, evConfig, variableData(securityGUID, "dbx", nil))
 	whole(7, evConfig, variableData(vendorGUID, "Blob", []byte{0xFF, 0x00, 0xFE}))
 	whole(7, evConfig, variableData(globalGUID, "PK", []byte("short")))
 	whole(0, 4, "\x00\x00\x00\x00")
@@ -207,6 +207,9 @@ func tcgFixture() []mrlog.Record {
 	add(2, evSPDM, other, packed("SPDM Device Sec2", uint16(2), uint8(0), uint8(0), uint32(0), uint32(2), uint32(0), uint32(3), uint64(0),
 		uint64(len(spdmPath)), spdmPath, "\x0A\x0B\x0C"))
 	whole(14, evDstackEvent, packed(uint32(evDstackEvent), ":compose-hash:", "\xab\xcd"))
+	whole(14, evDstackEvent, packed(`{"name":"compose-hash: abcd","payload":"6f6b","type":134217729}`))
+	whole(14, evConfig, variableData(vendorGUID, "SecureBoot", []byte{1}))
+	whole(14, evConfig, variableData(vendorGUID, "SecureBoot = on", nil))
 	whole(14, 0x0BADF00D, "\xde\xad\xbe\xef")
 	whole(14, evConfig, "too short")
 	whole(14, mrlog.EventAction, "EV_SEPARATOR\ttext", "\x00\xde\xad\xbe")
@@ -296,12 +299,17 @@ func celLog(t testing.TB, records []mrlog.Record) []byte {
 	return b.Bytes()
 }
 
-// jsonFixture is what only JSON carries: systemd's own content, and what dstack
-// logs that has no room elsewhere.
-const jsonFixture = `[
-{"pcr":11,"digests":[{"hashAlg":"sha256","digest":"51e6b92f405d1f98d96e3de343d61d420ad6923b25de21d766f9298192f14fed"}],"content_type":"systemd","content":{"nvIndexName":"hardware","string":"enter-initrd","bootId":"0123456789abcdef0123456789abcdef","timestamp":1234567,"eventType":"phase"}},
-{"rtmr":2,"mapped_pcr":11,"digests":[{"hashAlg":"sha384","digest":"` + "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000" + `"}],"content_type":"systemd","content":{"string":"x","eventType":"machine-id"}}
+// jsonFixture is what only JSON carries: systemd's own content. The digests are
+// keyed ones, so that nothing can be said of them.
+var jsonFixture = `[
+{"pcr":11,"digests":[{"hashAlg":"sha256","digest":"51e6b92f405d1f98d96e3de343d61d420ad6923b25de21d766f9298192f14fed"}],"content_type":"systemd","content":{"nvIndexName":"hardware","string":"cryptsetup:root:x","bootId":"0123456789abcdef0123456789abcdef","timestamp":1234567,"eventType":"volume-key"}},
+{"rtmr":2,"mapped_pcr":11,"digests":[{"hashAlg":"sha384","digest":"` + strings.Repeat("0", 96) + `"}],"content_type":"systemd","content":{"string":"a key","eventType":"volume-key"}}
 ]`
+
+// dstackFixture is what an agent of dstack gives, and leaves out.
+var dstackFixture = `[{"imr":0,"event_type":2147483649,"digest":"` + strings.Repeat("0", 96) + `","event":"","event_payload":""},` +
+	`{"imr":3,"event_type":134217729,"digest":"","event":"app-id","event_payload":"6f6b"},` +
+	`{"imr":3,"event_type":134217729,"digest":"","event":"a:b","event_payload":"abcd"}]`
 
 // nelrFixture is a native log.
 var nelrFixture = "INIT sha384/" + strings.Repeat("0", 96) + "\nexample.org/app Started version=1.2 and more\nfree form\n"

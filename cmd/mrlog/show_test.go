@@ -64,6 +64,8 @@ func TestShowGolden(t *testing.T) {
 		{"cel-long", celBytes, []string{"--long"}},
 		{"json-120", []byte(jsonFixture), []string{"--width", "120"}},
 		{"json-long", []byte(jsonFixture), []string{"--long"}},
+		{"dstack-100", []byte(dstackFixture), []string{"--width", "100"}},
+		{"violation-100", violationFixture, []string{"--width", "100"}},
 		{"nelr-long", []byte(nelrFixture), []string{"--long"}},
 	} {
 		got := showOf(t, test.log, test.args...)
@@ -431,7 +433,7 @@ func checkEvent(t *testing.T, what string, event map[string]any) map[string]bool
 // docs/json.md lists exactly the members that events have.
 func TestJSONPageEvents(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, log := range [][]byte{tcgLog(t, tcgFixture(), 0), celLog(t, celFixture()), []byte(jsonFixture), []byte(nelrFixture), violationFixture} {
+	for _, log := range [][]byte{tcgLog(t, tcgFixture(), 0), celLog(t, celFixture()), []byte(jsonFixture), []byte(nelrFixture), violationFixture, []byte(dstackFixture)} {
 		var object struct {
 			Records []struct {
 				Number int `json:"recnum"`
