@@ -59,11 +59,12 @@ type kind string
 const (
 	softTDX kind = "soft"
 	softTPM kind = "soft-tpm"
-	tree    kind = "tree" // the kernel's measurement tree, by FUSE
-	tpm     kind = "tpm"  // swtpm
+	tree    kind = "tree"        // the kernel's measurement tree, by FUSE
+	cached  kind = "tree-cached" // the same without its reports: values come from the kernel's cache
+	tpm     kind = "tpm"         // swtpm
 )
 
-var kinds = []kind{softTDX, softTPM, tree, tpm}
+var kinds = []kind{softTDX, softTPM, tree, cached, tpm}
 
 // newMachine makes a machine below a folder.
 func newMachine(k kind, below string) (*machine, error) {
@@ -77,7 +78,7 @@ func newMachine(k kind, below string) (*machine, error) {
 		m.soft(soft.TDX, "rtmr2", witness.Values{"sha384": make([]byte, 48)})
 	case softTPM:
 		m.soft(soft.TPM, "pcr14", witness.Values{"sha256": make([]byte, 32), "sha384": make([]byte, 48)})
-	case tree:
+	case tree, cached:
 		err = m.tree()
 	case tpm:
 		err = m.tpm()

@@ -71,6 +71,9 @@ func start(ctx context.Context, args []string) error {
 			switch part {
 			case "steps":
 				if err = tracer(dir); err == nil {
+					if k == cached {
+						continue // a failed extend takes a person there
+					}
 					err = t.steps(ctx, k, every)
 				}
 			case "crash":
