@@ -20,6 +20,13 @@ import (
 	"mrlog.dev/internal/flock"
 )
 
+// The ways through this file and the next, from the outside in:
+//
+//	acquire = bring or let go; bring: open or create, lock, still(), reconcile
+//	reconcile: compare log and register; if they differ, mend, which does what decide says
+//	cut: ftruncate and sync, of what a crash left; takeOff: the same after a step of ours failed, with its error
+//	takeBack: takeOff before any extend; retract: takeOff where the register cannot be read, newline and bit first
+
 // book is a register's log as this process knows it.
 type book struct {
 	k    *Keeper

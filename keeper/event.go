@@ -28,7 +28,9 @@ type Event struct {
 
 	// Once makes the event do nothing if the very same record stands in
 	// this boot's logs of the register already: in the log, or in earlier
-	// ones that join it. A log that had diverged when it was kept does not.
+	// ones that join it. A log that had diverged when it was kept does not, and
+	// no more does one of another boot; a log that went on through a kexec
+	// counts as a whole. See docs/spec/keeper.md, section 6.
 	Once bool
 }
 
