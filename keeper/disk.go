@@ -180,6 +180,15 @@ func (system) doubt(fd int) error { return unix.Fchmod(fd, logMode|inFlight|doub
 
 func (system) place(from, to string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	return placeError(to, err)
+}
+
+// placeError says what EINVAL means: the names are right, and so are the flags
+// of every kernel that we run on.
+func placeError(to string, err error) error {
+	if err == unix.EINVAL || err == unix.ENOSYS {
+		return &UnsafeError{Path: to, What: "its file system cannot rename without replacing (renameat2 with RENAME_NOREPLACE); keep logs on another, as ext4, xfs, btrfs or tmpfs"}
+	}
 	return pathError("rename", to, err)
 }
 

@@ -570,3 +570,17 @@ func (d unlockedDisk) remove(string) error               { return nil }
 func (d unlockedDisk) create(p string) (fd int, e error) { return d.disk.create(elsewhere(p)) }
 func (d unlockedDisk) syncDir(p string) error            { return d.disk.syncDir(elsewhere(p)) }
 func (d unlockedDisk) place(a, b string) error           { return d.disk.place(elsewhere(a), b) }
+
+// A file system that cannot do what a new log needs is named as such.
+func TestPlaceError(t *testing.T) {
+	err := placeError("/state/rtmr2", unix.EINVAL)
+	if !errors.Is(err, ErrUnsafe) || !strings.Contains(err.Error(), "RENAME_NOREPLACE") || !strings.Contains(err.Error(), "/state/rtmr2") {
+		t.Errorf("got %v", err)
+	}
+	if err := placeError("x", unix.EEXIST); !errors.Is(err, unix.EEXIST) {
+		t.Errorf("got %v", err)
+	}
+	if err := placeError("x", nil); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
