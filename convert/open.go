@@ -35,6 +35,9 @@ type Source struct {
 	// it is an error.
 	Index    uint32
 	HasIndex bool
+	// IndexIfNative makes it count for native logs and be nothing for others:
+	// of several logs, it is for those that need it.
+	IndexIfNative bool
 
 	// IgnoreTorn reads a native log as if its torn last line were not there.
 	IgnoreTorn bool
@@ -85,7 +88,7 @@ func OpenAll(r io.Reader, s Source) ([]Input, error) {
 	if err2 != nil {
 		return nil, err2
 	}
-	if s.HasIndex && k.Format != NELR && k.Format != AAELText {
+	if s.HasIndex && !s.IndexIfNative && k.Format != NELR && k.Format != AAELText {
 		return nil, fmt.Errorf("%w: the records of a %s log name their registers", ErrIndex, k.Format)
 	}
 	src := io.Reader(&prefixed{start: start, rest: r, err: err})

@@ -44,6 +44,8 @@ files, and are numbered anew, per register. Between registers the order means
 nothing. Registers are named in one space, by the table of the platform: on TDX
 rtmr2 of an IMA list is ccmr3 of the firmware's log. What was mapped is said.
 
+Input in gzip, base64 or hexadecimal is unwrapped, one layer of it.
+
 Formats and, where there are several, their dialects (the default first):
 ` + formatList(),
 		Example: `  mrlog convert --to cel-json /run/mrlog/rtmr2/log
@@ -72,8 +74,12 @@ Formats and, where there are several, their dialects (the default first):
 
 func formatList() string {
 	var b strings.Builder
+	width := 0
 	for _, f := range convert.Formats() {
-		fmt.Fprintf(&b, "  %-9s %s", f.Name, f.Title)
+		width = max(width, len(f.Name))
+	}
+	for _, f := range convert.Formats() {
+		fmt.Fprintf(&b, "  %-*s  %s", width, f.Name, f.Title)
 		if f.ReadOnly {
 			b.WriteString(" (read only)")
 		}

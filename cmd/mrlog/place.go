@@ -163,6 +163,7 @@ func (p *placing) to(space mrlog.Space, on mrlog.Platform, sights []convert.Sigh
 // caller, also after an error.
 func openAll(args []string, stdin io.Reader, o convert.Source) ([]*input, error) {
 	var ins []*input
+	o.IndexIfNative = len(args) > 1
 	for _, arg := range args {
 		parts, err := openParts(arg, stdin, o)
 		if err != nil {
