@@ -116,7 +116,7 @@ type AlgSize struct {
 // Header is what a log says of itself before or besides its records. It is
 // complete once the first Read has returned.
 type Header struct {
-	Format  string // "nelr", "cel-json", "cel-seq", "cel-cbor", "cel-tlv", "ima-binary", "ima-ascii"
+	Format  string // "nelr", "cel-json", "cel-seq", "cel-cbor", "cel-tlv", "tcg", "ima-binary", "ima-ascii"
 	Dialect string // which of the format's spellings was seen; "" where there is one
 
 	// Space that the records' registers are numbered in.

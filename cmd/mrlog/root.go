@@ -67,7 +67,7 @@ step, and shows later that they agree.`,
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&g.state, "state", "", "`FOLDER` of the logs (default MRLOG_STATE, else "+defaultState+")")
-	f.StringVar(&g.device, "device", "", "`DEVICE` that holds the registers: tdx[:TREE] | tpm[:PATH] | soft[-tpm][:FOLDER] (default MRLOG_DEVICE, else the one that is found)")
+	f.StringVar(&g.device, "device", "", "`DEVICE` that holds the registers: tdx[:TREE[,REPORT]] | tpm[:PATH] | soft[-tpm][:FOLDER] (default MRLOG_DEVICE, else the one that is found)")
 	f.BoolVar(&e.json, "json", false, "print one JSON object (docs/json.md)")
 	f.SortFlags = false
 
