@@ -229,10 +229,12 @@ func isTCG12(p []byte) bool {
 		if !ok || !ok2 {
 			return whole > 0
 		}
-		if index > maxPCR && (event != mrlog.EventNoAction || index != mrlog.NoIndex) {
-			return whole > 0 && index == event && index == 0xFFFFFFFF
-		}
-		if _, known := mrlog.EventName(event); !known {
+		switch _, known := mrlog.EventName(event); {
+		case whole > 0 && index == event && index == 0xFFFFFFFF:
+			return true // the flag at the end
+		case whole > 0 && (index <= mrlog.MaxIndex || index == mrlog.NoIndex):
+			// Behind a first one any type of event may come.
+		case index > maxPCR && (event != mrlog.EventNoAction || index != mrlog.NoIndex), !known:
 			return false
 		}
 		if whole > 0 && index|event == 0 && onlyZeros(p, 0, tcgData) {

@@ -94,6 +94,7 @@ func starts(t testing.TB) []struct{ what, start, want string } {
 		{"TCG SHA-1 log, EV_S_CRTM_VERSION", unhex(t, "00000000 08000000"+strings.Repeat("ab", 20)+"02000000 0000"), convert.TCG2},
 		{"TCG SHA-1 log, EV_POST_CODE", unhex(t, "00000000 01000000"+strings.Repeat("01", 20)+"02000000 0000"), convert.TCG2},
 		{"TCG SHA-1 log, flag at its end", unhex(t, "00000000 08000000"+strings.Repeat("ab", 20)+"02000000 0000 ffffffffffffffff"), convert.TCG2},
+		{"TCG SHA-1 log, a vendor's event second", unhex(t, "00000000 08000000"+strings.Repeat("ab", 20)+"02000000 0000 2a000000 08000077"+strings.Repeat("ab", 20)+"00000000"), convert.TCG2},
 		{"TCG SHA-1 log of PCR 77", unhex(t, "4d000000 08000000"+strings.Repeat("ab", 20)+"02000000 0000"), ""},
 		{"TCG SHA-1 log of an unknown event", unhex(t, "00000000 08000077"+strings.Repeat("ab", 20)+"02000000 0000"), ""},
 		{"padding alone, FF", strings.Repeat("\xff", 64), convert.TCG2},

@@ -39,7 +39,9 @@ type Source struct {
 	// of several logs, it is for those that need it.
 	IndexIfNative bool
 
-	// IgnoreTorn reads a native log as if its torn last line were not there.
+	// IgnoreTorn reads a log of lines as if its torn last line were not there,
+	// and a log of TCG records as if what follows its end, and is no padding,
+	// were none of it: [Torn] and [Trailing] tell.
 	IgnoreTorn bool
 
 	// Banks and Padded are further banks of an IMA list, whose digests are
@@ -179,7 +181,7 @@ func decode(r io.Reader, format string, s Source) (mrlog.Reader, error) {
 		if s.Space == mrlog.RTMR {
 			return nil, fmt.Errorf("%w: the indexes of a %s log are those of pcr or ccmr, not %s", ErrSpace, format, s.Space)
 		}
-		return tcg.NewReader(r, tcg.Options{Space: s.Space, Bare: format == AAEL}), nil
+		return tcg.NewReader(r, tcg.Options{Space: s.Space, Bare: format == AAEL, IgnoreTrailing: s.IgnoreTorn}), nil
 	case IMA, IMAASCII:
 		o := ima.Options{Space: s.Space, Banks: s.Banks, Padded: s.Padded}
 		if format == IMA {
@@ -278,6 +280,17 @@ func Torn(r mrlog.Reader) (mrlog.Span, bool) {
 		return t.Torn()
 	}
 	return mrlog.Span{}, false
+}
+
+// Trailing returns where the log of TCG records ended, and how many bytes behind
+// its padding were left out as Source.IgnoreTorn asked. It is known once all
+// records have been read.
+func Trailing(r mrlog.Reader) (offset, n int64) {
+	if t, ok := as[interface{ End() tcg.End }](r); ok {
+		end := t.End()
+		return end.Offset, end.Other
+	}
+	return 0, 0
 }
 
 // StatedMR returns the final value that an envelope states for its log. It is

@@ -33,7 +33,7 @@ func (s *source) flags(cmd *cobra.Command) {
 	f.Uint32Var(&s.pcr, "pcr", 0, "`NUMBER` of a native log's register (default: its hint, else 2)")
 	s.hasPCR = func() bool { return f.Changed("pcr") }
 	f.StringVar(&s.space, "space", "", "`SPACE` of registers that the log gives by number only: pcr, ccmr, rtmr")
-	f.StringVar(&s.torn, "torn", "error", "`HOW` to take a native log's torn last line: error, or ignore and go on without it")
+	f.StringVar(&s.torn, "torn", "error", "`HOW` to take a torn last line, or bytes behind the end of a TCG log: error, or ignore and go on without")
 	must(cmd.RegisterFlagCompletionFunc("from", complete(convert.Names()...)))
 	must(cmd.RegisterFlagCompletionFunc("space", complete("pcr", "ccmr", "rtmr")))
 	must(cmd.RegisterFlagCompletionFunc("torn", complete("error", "ignore")))
@@ -227,8 +227,11 @@ func openFile(arg string, stdin io.Reader, decode func(*input) error) (*input, e
 	return in, nil
 }
 
-// warnTorn tells of a torn last line that was left out as asked.
+// warnTorn tells of what was left out at the end of a log, as asked.
 func (e *env) warnTorn(in *input) {
+	if end, n := convert.Trailing(in.Reader); n > 0 {
+		e.warn("%s: the log ends at offset %d, and what follows was left out: %s that are no padding", in.name, end, count(n, "byte"))
+	}
 	if span, ok := convert.Torn(in.Reader); ok {
 		e.warn("%s: line %d (offset %d) is torn and was left out: %d bytes without a newline", in.name, span.Line, span.Offset, span.Length)
 	}
