@@ -120,13 +120,18 @@ func (p *placing) together(sights []convert.Sight) (convert.Placement, error) {
 	return of, nil
 }
 
+// expects reports whether in each of the spaces a register's value is expected.
+func expects(expect []verify.Expectation, spaces []mrlog.Space) bool {
+	return !slices.ContainsFunc(spaces, func(space mrlog.Space) bool {
+		return !slices.ContainsFunc(expect, func(x verify.Expectation) bool { return x.Register.Space == space })
+	})
+}
+
 // expected returns how the registers of a log are named so that those with an
 // expected value are found. What is not of the platform keeps its name.
 func (p *placing) expected(s *convert.Sight, on mrlog.Platform, expect []verify.Expectation) convert.Placement {
-	wants := func(space mrlog.Space) bool {
-		return slices.ContainsFunc(expect, func(x verify.Expectation) bool { return x.Register.Space == space })
-	}
-	if on == "" || !slices.ContainsFunc(s.Spaces, func(space mrlog.Space) bool { return !wants(space) }) {
+	wants := func(space mrlog.Space) bool { return expects(expect, []mrlog.Space{space}) }
+	if on == "" || expects(expect, s.Spaces) {
 		return convert.Placement{}
 	}
 	of := convert.Placement{Platform: on, Keep: true}
