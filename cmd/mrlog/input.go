@@ -49,7 +49,7 @@ func complete(words ...string) cobra.CompletionFunc {
 func (s *source) options() (convert.Source, error) {
 	o := convert.Source{Format: s.from}
 	if s.from != "" {
-		if err := (convert.Target{Format: s.from}).Check(); err != nil {
+		if _, err := convert.Canonical(s.from); err != nil {
 			return o, usage("--from: %w", err)
 		}
 	}

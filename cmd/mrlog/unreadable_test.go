@@ -25,7 +25,7 @@ func TestUnreadableRegister(t *testing.T) {
 	}
 	f := tsmfs.Test(t, tsmfs.Options{Attributes: attributes})
 	b := tdxBench(t, f, "tdx:"+f.Tree()+",none") // the report would tell the value
-	agree := func(records string) { // by the program, from what the hardware holds
+	agree := func(records string) {              // by the program, from what the hardware holds
 		t.Helper()
 		out, _ := b.run(0, "verify", "--expect", "rtmr2="+b.held("rtmr2", "sha384"), b.log("rtmr2"))
 		if !strings.Contains(out, records) {
