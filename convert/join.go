@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"sort"
+	"sync"
 
 	"mrlog.dev"
 )
@@ -128,9 +129,12 @@ func (e *InputError) Unwrap() error { return e.Err }
 type Joined struct {
 	inputs []Input
 	at     int
-	starts []int64 // records before each input, of those that were begun
 	number int64
 	replay *mrlog.Replay // of the input at hand, if it states a final value
+
+	// What is asked for while records may still be read ahead.
+	mu     sync.Mutex
+	starts []int64 // records before each input, of those that were begun
 	claims []InputError
 }
 
@@ -176,6 +180,8 @@ func (j *Joined) Read(b *mrlog.Batch) error {
 
 // end goes on to the next log.
 func (j *Joined) end(in *Input) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.replay != nil {
 		if err := CheckMR(in.Reader, j.replay); err != nil {
 			j.claims = append(j.claims, InputError{in.Name, err})
@@ -186,12 +192,20 @@ func (j *Joined) end(in *Input) {
 	j.starts = append(j.starts, j.number)
 }
 
-// Claims returns what logs state of themselves and is not so, see [CheckMR].
-func (j *Joined) Claims() []InputError { return j.claims }
+// Claims returns what logs state of themselves and is not so, see [CheckMR]. It
+// may be called during a Read.
+func (j *Joined) Claims() []InputError {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.claims)
+}
 
 // Where returns which log has the record that was read as the one with this
-// number, and the number that it has there, counted from 0.
+// number, and the number that it has there, counted from 0. It may be called
+// during a Read.
 func (j *Joined) Where(record int64) (name string, number int64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	i := sort.Search(len(j.starts), func(i int) bool { return j.starts[i] > record }) - 1
 	// Logs without records share their start with the one behind them.
 	i = max(0, min(i, len(j.inputs)-1))
