@@ -51,8 +51,8 @@
 //
 // Where the log holds a digest, it is the record's. Where it holds none, it is
 // computed: in the whole of a file, and for the runtime events of a log from
-// which they were left out. [mrlog.Header].Derived tells; of an array it is
-// known once the first such event has been read.
+// which they were left out. [mrlog.Header].Derived tells of files; an array may
+// have both, and says nothing.
 //
 // # Example
 //

@@ -110,8 +110,7 @@ func NewReader(r io.Reader, o Options) *Reader {
 	return d
 }
 
-// Header describes the log. It is complete once the first Read has returned, but
-// for Derived: see the package comment.
+// Header describes the log. It is complete once the first Read has returned.
 func (d *Reader) Header() mrlog.Header { return d.head }
 
 // Torn returns the place of the torn last line that IgnoreTorn left out, if
@@ -306,7 +305,8 @@ func (d *Reader) add(b *mrlog.Batch, raw []byte, span mrlog.Span) (at int, err e
 		return 0, err
 	}
 	if derived && d.lines == nil {
-		d.head.Derived = true
+		// Header.Derived stays false: it would vouch for the other events,
+		// whose digests are logged.
 		r.Digests[0].Alg.AppendSum(r.Digests[0].Sum[:0], preimage)
 	}
 	if r.Form == mrlog.FormRaw {

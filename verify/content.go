@@ -118,7 +118,9 @@ const sha1Size = 20
 
 // compare is Content with the content's TLV, see appendTLV.
 func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content {
-	if d.Alg.Size() == 0 || rec.Notes&(mrlog.NoteViolation|mrlog.NotePadded) != 0 {
+	switch {
+	case d.Alg.Size() == 0 || rec.Notes&mrlog.NoteViolation != 0,
+		rec.Notes&mrlog.NotePadded != 0 && rec.Type != mrlog.TypeIMATemplate:
 		return Opaque
 	}
 	switch rec.Form {
@@ -138,20 +140,12 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 	case mrlog.TypePCClient:
 		return h.event(rec, d)
 	case mrlog.TypeIMATemplate:
-		// H(template data), but for violations, of which 0xFF is extended,
-		// and kernels before 5.8, which pad SHA-1 to the bank's size. The
-		// oldest template, "ima", has no lengths in its data, and producers
-		// may carry it otherwise than hashed (package ima does not).
-		if len(bytes.Trim(d.Sum, "\xff")) == 0 {
-			return Opaque
-		}
-		padded := len(d.Sum) > sha1Size && len(bytes.Trim(d.Sum[sha1Size:], "\x00")) == 0
-		certain = !padded && string(rec.Name) != "ima"
+		return h.template(rec, d)
 	default:
 		if !hashesTLV(rec.Type) {
 			return Opaque
 		}
-		data, certain = tlv, rec.Type == mrlog.TypeIMATLV
+		data, certain = tlv, rec.Type == mrlog.TypeIMATLV || rec.Type == event.TypeCOS
 	}
 	h.sum = d.Alg.AppendSum(h.sum[:0], data)
 	switch {
@@ -162,6 +156,33 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 	}
 	// Where the rule is not certain, a difference says nothing.
 	return Opaque
+}
+
+// oldTemplate is the size of the data that is hashed of IMA's oldest template,
+// "ima": a SHA-1 digest, and the file's name padded with zeros.
+const oldTemplate = sha1Size + 256
+
+// template compares the data of an IMA template: its hash is extended, but for
+// violations, of which 0xFF is, and by kernels before 5.8, which pad SHA-1 to
+// the bank's size: that binds nothing, but it tells of what was altered.
+func (h *Hasher) template(rec *mrlog.Record, d mrlog.Digest) Content {
+	if len(bytes.Trim(d.Sum, "\xff")) == 0 {
+		return Opaque
+	}
+	if len(d.Sum) > sha1Size && len(bytes.Trim(d.Sum[sha1Size:], "\x00")) == 0 {
+		if h.sum = mrlog.SHA1.AppendSum(h.sum[:0], rec.Content); !bytes.Equal(h.sum, d.Sum[:sha1Size]) {
+			return Differs
+		}
+		return Opaque
+	}
+	h.sum = d.Alg.AppendSum(h.sum[:0], rec.Content)
+	switch {
+	case bytes.Equal(h.sum, d.Sum):
+		return Matches
+	case string(rec.Name) == "ima" && len(rec.Content) != oldTemplate:
+		return Opaque // as some producers carry it: not as it was hashed
+	}
+	return Differs
 }
 
 // json compares what a JSON content says was measured.
@@ -175,7 +196,11 @@ func (h *Hasher) json(rec *mrlog.Record, d mrlog.Digest) Content {
 		}
 		// Older versions wrote the text as it was: what looks like an escape
 		// may be none.
-		certain = bytes.IndexByte(rec.Content, '\\') < 0
+		if c, err := systemd.Parse(rec.Content); err == nil && bytes.IndexByte(rec.Content, '\\') >= 0 {
+			if h.sum = d.Alg.AppendSum(h.sum[:0], []byte(c.String)); bytes.Equal(h.sum, d.Sum) {
+				return Matches
+			}
+		}
 	case rec.Type == mrlog.TypeNamed && string(rec.Name) == cel.TypeTSS2:
 		data, certain = cel.MeasuredTSS2(rec)
 	case rec.Type == mrlog.TypeNamed && string(rec.Name) == dstack.TypeName:
@@ -200,6 +225,11 @@ func (h *Hasher) json(rec *mrlog.Record, d mrlog.Digest) Content {
 // event compares the data of a TCG event, of which the digest may be of one
 // part or another.
 func (h *Hasher) event(rec *mrlog.Record, d mrlog.Digest) Content {
+	if rec.Event == dstack.RuntimeEvent {
+		if e, _, ok := dstack.Measured(rec); ok && e.Ambiguous() {
+			return Opaque // an event of another name has the same digest
+		}
+	}
 	rule := event.Measured(rec)
 	for _, part := range rule.Parts() {
 		if h.sum = d.Alg.AppendSum(h.sum[:0], part.Data); bytes.Equal(h.sum, d.Sum) {

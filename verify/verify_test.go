@@ -6,6 +6,7 @@ package verify_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"strings"
@@ -264,7 +265,8 @@ func TestAltered(t *testing.T) {
 		{"systemd, object", "systemd", `{"string":"enter-initrd","bootId":"00"}`, []byte("enter-initrd"), mrlog.SHA384, verify.Matches},
 		{"systemd, object, altered", "systemd", `{"string":"leave-initrd","bootId":"00"}`, []byte("enter-initrd"), mrlog.SHA384, verify.Differs},
 		{"systemd, object, escaped", "systemd", `{"string":"a\\\\x","bootId":"00"}`, []byte(`a\x`), mrlog.SHA384, verify.Matches},
-		{"systemd, object, perhaps escaped", "systemd", `{"string":"a\\\\y"}`, []byte(`a\x`), mrlog.SHA384, verify.Opaque},
+		{"systemd, object, perhaps escaped", "systemd", `{"string":"a\\\\n"}`, []byte(`a\n`), mrlog.SHA384, verify.Matches},
+		{"systemd, object, escaped and altered", "systemd", `{"string":"a\\\\n"}`, []byte(`b\n`), mrlog.SHA384, verify.Differs},
 		{"systemd, volume key", "systemd", `{"string":"cryptsetup:x:y","eventType":"volume-key"}`, []byte("cryptsetup:x:y"), mrlog.SHA384, verify.Opaque},
 		{"dstack, v1", "dstack", `{"imr":3,"event_type":134217729,"digest":"","event":"a","event_payload":"00","colon":1}`, []byte("\x01\x00\x00\x08:a:\x00"), mrlog.SHA384, verify.Matches},
 		{"dstack, v1, altered", "dstack", `{"imr":3,"event_type":134217729,"digest":"","event":"b","event_payload":"00","colon":1}`, []byte("\x01\x00\x00\x08:a:\x00"), mrlog.SHA384, verify.Differs},
@@ -470,7 +472,7 @@ func TestContent(t *testing.T) {
 	}{
 		{"COS, SHA-256", mrlog.Record{Type: 80, Content: cos}, "sha256:298d2a264557095e59b63712c0745ab68f388b08fe19dffadc42b593b88dba63", verify.Matches},
 		{"COS, SHA-384", mrlog.Record{Type: 80, Content: cos}, "sha384:1b183fc63ac0d868f488e726d0fcad145b64bd802287cf0216258fb232806b830db60f47c73c6fe85c84d85bf7081544", verify.Matches},
-		{"COS, altered", mrlog.Record{Type: 80, Content: cos[:13]}, "sha256:298d2a264557095e59b63712c0745ab68f388b08fe19dffadc42b593b88dba63", verify.Opaque},
+		{"COS, altered", mrlog.Record{Type: 80, Content: cos[:13]}, "sha256:298d2a264557095e59b63712c0745ab68f388b08fe19dffadc42b593b88dba63", verify.Differs},
 		{"another private type, same bytes", mrlog.Record{Type: 81, Content: cos}, "sha256:298d2a264557095e59b63712c0745ab68f388b08fe19dffadc42b593b88dba63", verify.Opaque},
 		{"type beyond TLV", mrlog.Record{Type: 336, Content: cos}, "sha256:298d2a264557095e59b63712c0745ab68f388b08fe19dffadc42b593b88dba63", verify.Opaque},
 		{"ima_tlv", mrlog.Record{Type: mrlog.TypeIMATLV, Content: ima}, "sha256:c2384caa33665a5b05093d0d477b09854f75ed19ba1aa12e50e7088d5af837f9", verify.Matches},
@@ -482,7 +484,11 @@ func TestContent(t *testing.T) {
 		{"line", mrlog.Record{Type: mrlog.TypeCCCEL, Content: aael}, "sha256:65aad3b1620d4fe224d727579db2db87ff5c033f3e4424ae0fd72eb1149d3bd5", verify.Matches},
 		{"line with its newline", mrlog.Record{Type: mrlog.TypeCCCEL, Content: append(aael, '\n')}, "sha256:65aad3b1620d4fe224d727579db2db87ff5c033f3e4424ae0fd72eb1149d3bd5", verify.Differs},
 		{"violation that nobody marked", mrlog.Record{Type: mrlog.TypeIMATemplate, Content: cos}, "sha256:" + strings.Repeat("ff", 32), verify.Opaque},
-		{"padded SHA-1 that nobody marked", mrlog.Record{Type: mrlog.TypeIMATemplate, Content: cos}, "sha256:" + strings.Repeat("11", 20) + strings.Repeat("00", 12), verify.Opaque},
+		{"padded SHA-1 of another content", mrlog.Record{Type: mrlog.TypeIMATemplate, Content: cos}, "sha256:" + strings.Repeat("11", 20) + strings.Repeat("00", 12), verify.Differs},
+		{"padded SHA-1 that nobody marked", mrlog.Record{Type: mrlog.TypeIMATemplate, Content: cos}, "sha256:" + fmt.Sprintf("%x", sha1.Sum(cos)) + strings.Repeat("00", 12), verify.Opaque},
+		{"padded SHA-1", mrlog.Record{Type: mrlog.TypeIMATemplate, Notes: mrlog.NotePadded, Content: cos}, "sha256:" + fmt.Sprintf("%x", sha1.Sum(cos)) + strings.Repeat("00", 12), verify.Opaque},
+		{"padded SHA-1 of another content, marked", mrlog.Record{Type: mrlog.TypeIMATemplate, Notes: mrlog.NotePadded, Content: cos[1:]}, "sha256:" + fmt.Sprintf("%x", sha1.Sum(cos)) + strings.Repeat("00", 12), verify.Differs},
+		{"oldest template, altered", mrlog.Record{Type: mrlog.TypeIMATemplate, Name: []byte("ima"), Content: make([]byte, 276)}, "sha256:" + strings.Repeat("11", 32), verify.Differs},
 		{"violation", mrlog.Record{Type: mrlog.TypeIMATemplate, Notes: mrlog.NoteViolation, Content: cos}, "sha1:" + strings.Repeat("ff", 20), verify.Opaque},
 		{"padded", mrlog.Record{Type: mrlog.TypeCCCEL, Notes: mrlog.NotePadded, Content: aael}, "sha256:" + strings.Repeat("ff", 32), verify.Opaque},
 		{"unknown algorithm", mrlog.Record{Type: mrlog.TypeCCCEL, Content: aael}, "0x0044:00", verify.Opaque},
