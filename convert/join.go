@@ -276,7 +276,10 @@ func (n *numbered) number(err error, b *mrlog.Batch) error {
 		if n.lastAt == nil || rec.Register != n.last {
 			if n.lastAt = n.next[rec.Register]; n.lastAt == nil {
 				if len(n.next) >= maxNumbered {
-					return fmt.Errorf("records of more than %d registers to number: %w", maxNumbered, mrlog.ErrLimit)
+					return &mrlog.SyntaxError{
+						Format: "numbering", Line: rec.Span.Line, Offset: rec.Span.Offset, Record: -1,
+						Err: fmt.Errorf("records of more than %d registers: %w", maxNumbered, mrlog.ErrLimit),
+					}
 				}
 				n.lastAt = new(uint64)
 				n.next[rec.Register] = n.lastAt

@@ -163,7 +163,10 @@ func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) e
 	if c.lane == nil || c.lane.register != rec.Register {
 		if c.lane = c.lanes[rec.Register]; c.lane == nil {
 			if len(c.lanes) == mrlog.MaxReplayBanks {
-				return fmt.Errorf("more than %d registers: %w", mrlog.MaxReplayBanks, mrlog.ErrLimit)
+				return &mrlog.SyntaxError{
+					Format: "registers", Line: rec.Span.Line, Offset: rec.Span.Offset, Record: number,
+					Err: fmt.Errorf("more than %d of them: %w", mrlog.MaxReplayBanks, mrlog.ErrLimit),
+				}
 			}
 			c.lane = &lane{register: rec.Register}
 			c.lanes[rec.Register] = c.lane
