@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -94,6 +95,9 @@ func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert
 			if i != in.part {
 				_ = p.Close()
 			}
+		}
+		if in.part >= len(parts) {
+			return nil, fmt.Errorf("%s: it was changed while it was read", in.arg)
 		}
 		parts[in.part].arg = in.arg
 		return parts[in.part], nil
