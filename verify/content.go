@@ -22,12 +22,15 @@ const (
 	// Opaque: the content describes what was measured, or the rule is not
 	// known; nothing can be computed from it.
 	Opaque Content = iota
-	// Matches: the content hashes to the digest. Of a JSON content that is
-	// the member that was measured, systemd's "string" say: what stands
-	// beside it only describes it.
+	// Matches: the content hashes to the digest, all of it.
 	Matches
 	// Differs: by the rule of its type the content hashes to another value.
 	Differs
+	// Part: a part of the content hashes to the digest: a UEFI variable's
+	// contents without its name, a text without the prefix that says what it
+	// is, systemd's "string". What stands beside it only describes it, and
+	// could be anything.
+	Part
 )
 
 // String names the answer as output does.
@@ -37,6 +40,8 @@ func (c Content) String() string {
 		return "matches"
 	case Differs:
 		return "differs"
+	case Part:
+		return "part"
 	}
 	return "opaque"
 }
@@ -185,7 +190,7 @@ func (h *Hasher) template(rec *mrlog.Record, d mrlog.Digest) Content {
 	return Differs
 }
 
-// json compares what a JSON content says was measured.
+// json compares what a JSON content says was measured, which never is all of it.
 func (h *Hasher) json(rec *mrlog.Record, d mrlog.Digest) Content {
 	var data []byte
 	certain := false
@@ -198,7 +203,7 @@ func (h *Hasher) json(rec *mrlog.Record, d mrlog.Digest) Content {
 		// may be none.
 		if c, err := systemd.Parse(rec.Content); err == nil && bytes.IndexByte(rec.Content, '\\') >= 0 {
 			if h.sum = d.Alg.AppendSum(h.sum[:0], []byte(c.String)); bytes.Equal(h.sum, d.Sum) {
-				return Matches
+				return Part
 			}
 		}
 	case rec.Type == mrlog.TypeNamed && string(rec.Name) == cel.TypeTSS2:
@@ -215,7 +220,7 @@ func (h *Hasher) json(rec *mrlog.Record, d mrlog.Digest) Content {
 	h.sum = d.Alg.AppendSum(h.sum[:0], data)
 	switch {
 	case bytes.Equal(h.sum, d.Sum):
-		return Matches
+		return Part
 	case certain:
 		return Differs
 	}
@@ -232,12 +237,30 @@ func (h *Hasher) event(rec *mrlog.Record, d mrlog.Digest) Content {
 	}
 	rule := event.Measured(rec)
 	for _, part := range rule.Parts() {
-		if h.sum = d.Alg.AppendSum(h.sum[:0], part.Data); bytes.Equal(h.sum, d.Sum) {
-			return Matches
+		if h.sum = d.Alg.AppendSum(h.sum[:0], part.Data); !bytes.Equal(h.sum, d.Sum) {
+			continue
 		}
+		if len(part.Data) != len(rec.Content) {
+			return Part
+		}
+		return Matches
 	}
-	if rule.Certain {
+	if rule.Certain || rec.Event == evSeparator && h.normal(d) {
 		return Differs
 	}
 	return Opaque
+}
+
+const evSeparator = 0x00000004
+
+// normal reports whether a digest is that of a separator which tells of no
+// error (PFP 1.06, section 10.4.1): the data of one with another value was
+// altered then.
+func (h *Hasher) normal(d mrlog.Digest) bool {
+	for _, data := range [][]byte{{0, 0, 0, 0}, {0xFF, 0xFF, 0xFF, 0xFF}} {
+		if h.sum = d.Alg.AppendSum(h.sum[:0], data); bytes.Equal(h.sum, d.Sum) {
+			return true
+		}
+	}
+	return false
 }

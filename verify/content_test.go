@@ -69,7 +69,8 @@ func TestContentsOfRuns(t *testing.T) {
 }
 
 // TestEvents: the data of a TCG event matches if the digest is of the part that
-// its producer measures; a difference counts where there is no doubt.
+// its producer measures, in part if that is not all; a difference counts where
+// there is no doubt.
 func TestEvents(t *testing.T) {
 	boot := []byte("\x61\xdf\xe4\x8b\xca\x93\xd2\x11\xaa\x0d\x00\xe0\x98\x03\x2b\x8c\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00x\x00ab")
 	for _, c := range []struct {
@@ -79,16 +80,20 @@ func TestEvents(t *testing.T) {
 		measured string
 		want     verify.Content
 	}{
-		{"boot variable, contents", 0x80000002, string(boot), "ab", verify.Matches},
+		{"boot variable, contents", 0x80000002, string(boot), "ab", verify.Part},
 		{"boot variable, whole", 0x80000002, string(boot), string(boot), verify.Matches},
+		{"boot variable, another name", 0x80000002, strings.Replace(string(boot), "x\x00", "y\x00", 1), "ab", verify.Part},
+		{"separator, error", 4, "\x01\x00\x00\x00", "what the platform says", verify.Opaque},
+		{"separator, error, logged", 4, "\x01\x00\x00\x00", "\x01\x00\x00\x00", verify.Matches},
+		{"separator, normal, altered", 4, "\x01\x00\x00\x00", "\xff\xff\xff\xff", verify.Differs},
 		{"boot variable, something else", 0x80000002, string(boot), "x", verify.Opaque},
 		{"configuration, contents", 0x80000001, string(boot), "ab", verify.Differs},
-		{"authority of old shim", 0x800000E0, string(boot) + "\xaf", string(boot), verify.Matches},
+		{"authority of old shim", 0x800000E0, string(boot) + "\xaf", string(boot), verify.Part},
 		{"authority, altered", 0x800000E0, string(boot) + "\xaf", "x", verify.Differs},
-		{"GRUB's command", 13, "grub_cmd: set x\x00", "set x", verify.Matches},
+		{"GRUB's command", 13, "grub_cmd: set x\x00", "set x", verify.Part},
 		{"GRUB's command, altered", 13, "grub_cmd: set y\x00", "set x", verify.Opaque},
 		{"GRUB's file", 13, "/grub.cfg\x00", "/grub.cfg\x00", verify.Opaque},
-		{"section's name", 13, ".\x00l\x00i\x00n\x00u\x00x\x00\x00\x00", ".linux\x00", verify.Matches},
+		{"section's name", 13, ".\x00l\x00i\x00n\x00u\x00x\x00\x00\x00", ".linux\x00", verify.Part},
 		{"section", 13, ".\x00l\x00i\x00n\x00u\x00x\x00\x00\x00", "the kernel", verify.Opaque},
 		{"AAEL", 6, "LEAA\x05\x00\x00\x00a b c", "LEAA\x05\x00\x00\x00a b c", verify.Matches},
 		{"AAEL, altered", 6, "LEAA\x05\x00\x00\x00a b d", "LEAA\x05\x00\x00\x00a b c", verify.Differs},

@@ -71,7 +71,8 @@ type Register struct {
 	Prefix int64
 
 	// Of the bank's records: those whose content hashes to the digest, those
-	// of which that cannot be said, those whose content contradicts it.
+	// of which that cannot be said, or of a part only, those whose content
+	// contradicts it.
 	Matches, Opaque, Differs uint64
 }
 

@@ -30,10 +30,10 @@ the digest, digest, the register's value after the record, and the event, with
 its data decoded. A log that may hold several kinds of records has TYPE, too.
 
 CONTENT is "matches" when the content hashes to the digest, "DIFFERS" when by
-the rule of its type it should and does not, "opaque" when it only describes
-what was measured. That alone proves nothing: mrlog verify does. Even then a
-digest may be of a part of what is shown: of a boot variable it is of the value,
-of a command line of its text, and the name before it is not bound.
+the rule of its type it should and does not, "part" when only a part of it does:
+of a boot variable the value, of a command line the text, and the name before it
+is not bound. It is "opaque" when it only describes what was measured. All that
+alone proves nothing: mrlog verify does.
 
 On a terminal lines are cut to its width and hexadecimal to its first digits;
 below 100 columns there is no VALUE, and no EV_ or EV_EFI_ before the names of
@@ -177,7 +177,7 @@ func (s *shown) worst() verify.Content {
 		if c == verify.Differs {
 			return c
 		}
-		if c == verify.Matches {
+		if c == verify.Part || c == verify.Matches && answer == verify.Opaque {
 			answer = c
 		}
 	}
@@ -319,7 +319,8 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 			row.content, row.values = row.content[:0], row.values[:0]
 			for _, d := range rec.Digests {
 				c := verify.Matches
-				if !derived {
+				// Of dstack's older events several have one digest.
+				if !derived || in.Reader.Header().Format == convert.Dstack {
 					c = hasher.Content(rec, d)
 				}
 				row.content = append(row.content, c)
