@@ -21,6 +21,7 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/aael"
 	"mrlog.dev/cel"
+	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/internal/vectors"
 	"mrlog.dev/nelr"
 	"mrlog.dev/tcg"
@@ -399,25 +400,9 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// corpus returns the folder of real logs.
-func corpus(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("MRLOG_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "corpus")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "MANIFEST.json")); err != nil {
-		if strings.Contains(","+os.Getenv("MRLOG_REQUIRE")+",", ",corpus,") {
-			t.Fatalf("no corpus of real logs: %v", err)
-		}
-		t.Skipf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-	}
-	return dir
-}
-
 // TestCorpus: the composed log of a real guest comes apart, and together again.
 func TestCorpus(t *testing.T) {
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	log, err := os.ReadFile(filepath.Join(dir, "tcg", "ccel-aael-alibaba.bin"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/reallogs"
 )
 
 // readJSON returns clones of all records of r, and the error that ended the
@@ -198,24 +198,8 @@ func TestJSONSampleRead(t *testing.T) {
 	}
 }
 
-// corpus returns the path of a file of the shared corpus, or skips the test.
-func corpus(t *testing.T, name string) string {
-	root := os.Getenv("MRLOG_CORPUS")
-	if root == "" {
-		root = filepath.Join("..", "..", "shared", "corpus")
-	}
-	path := filepath.Join(root, name)
-	if _, err := os.Stat(path); err != nil {
-		if strings.Contains(os.Getenv("MRLOG_REQUIRE"), "corpus") {
-			t.Fatalf("corpus is required: %v", err)
-		}
-		t.Skipf("no corpus (set MRLOG_CORPUS): %v", err)
-	}
-	return path
-}
-
 func TestJSONCorpusSample(t *testing.T) {
-	published, err := os.ReadFile(corpus(t, "nelr/sample.envelope.json"))
+	published, err := os.ReadFile(reallogs.Path(t, "nelr/sample.envelope.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

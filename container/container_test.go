@@ -11,8 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +25,7 @@ import (
 	"mrlog.dev/container"
 	"mrlog.dev/dstack"
 	"mrlog.dev/ima"
+	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 )
 
@@ -354,17 +353,7 @@ func TestIntel(t *testing.T) {
 // of each.
 func corpus(t *testing.T) (read func(string) []byte, registers map[string]map[string]map[string]string) {
 	t.Helper()
-	dir := os.Getenv("MRLOG_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "corpus")
-	}
-	manifest, err := os.ReadFile(filepath.Join(dir, "MANIFEST.json"))
-	if err != nil {
-		if strings.Contains(","+os.Getenv("MRLOG_REQUIRE")+",", ",corpus,") {
-			t.Fatalf("no corpus of real logs: %v", err)
-		}
-		t.Skipf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-	}
+	manifest := reallogs.Read(t, "MANIFEST.json")
 	var all []struct {
 		File      string
 		Registers json.RawMessage
@@ -379,13 +368,7 @@ func corpus(t *testing.T) (read func(string) []byte, registers map[string]map[st
 			registers[m.File] = r
 		}
 	}
-	return func(name string) []byte {
-		data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
-	}, registers
+	return func(name string) []byte { return reallogs.Read(t, name) }, registers
 }
 
 func checkRegisters(t *testing.T, name string, records []mrlog.Record, want map[string]map[string]string) {

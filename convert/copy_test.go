@@ -21,6 +21,7 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/cel"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/reallogs"
 )
 
 // sample is the sample log of the proposal that the format comes from.
@@ -75,7 +76,7 @@ func TestSample(t *testing.T) {
 
 // TestSampleCorpus: the same with the files of the corpus.
 func TestSampleCorpus(t *testing.T) {
-	dir := filepath.Join(corpus(t), "nelr")
+	dir := filepath.Join(reallogs.Dir(t), "nelr")
 	log, err := os.ReadFile(filepath.Join(dir, "sample.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -95,22 +96,6 @@ func TestSampleCorpus(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-published +ours):\n%s", diff)
 	}
-}
-
-// corpus returns the folder of real logs, or skips.
-func corpus(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("MRLOG_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "corpus")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if strings.Contains(os.Getenv("MRLOG_REQUIRE"), "corpus") {
-			t.Fatalf("the corpus is required: %v", err)
-		}
-		t.Skipf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-	}
-	return dir
 }
 
 func TestTargetCheck(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/reallogs"
 )
 
 // through converts a log as the command does: records without numbers get them.
@@ -45,7 +46,7 @@ func through(t *testing.T, log []byte, s convert.Source, to convert.Target) ([]b
 // and comes back byte for byte through every form of the canonical event log.
 // Padding does not travel, and is counted.
 func TestCorpusThere(t *testing.T) {
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	logs := 0
 	for _, f := range manifest(t, dir) {
 		if f.Kind != "ccel" && f.Kind != "tcg" {
@@ -124,7 +125,7 @@ func checkRegisters(t *testing.T, f file, records []mrlog.Record) {
 
 // TestCorpusIMA: the lists go through every form, and into each other.
 func TestCorpusIMA(t *testing.T) {
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	read := func(name string) []byte {
 		p, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -166,7 +167,7 @@ func TestCorpusIMA(t *testing.T) {
 // TestCorpusJoined: the firmware log and the IMA list of one TDX guest are one
 // log in CC-MRs or in RTMRs, and its registers are those of the guest's quote.
 func TestCorpusJoined(t *testing.T) {
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	var quote map[string]any
 	for _, f := range manifest(t, dir) {
 		if f.File == "tdx-intel/quote.bin" {
@@ -233,7 +234,7 @@ func TestCorpusJoined(t *testing.T) {
 // read to an end, or refused as malformed with a place.
 func TestCorpusMutated(t *testing.T) {
 	const each = 40 // 60,000 in all were tried once
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, f := range manifest(t, dir) {
 		whole, err := os.ReadFile(filepath.Join(dir, f.File))

@@ -15,6 +15,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/reallogs"
 )
 
 func unhex(t testing.TB, s string) string {
@@ -209,7 +210,7 @@ func TestDetectOdd(t *testing.T) {
 
 // TestDetectCorpus: every real file is told for what it is.
 func TestDetectCorpus(t *testing.T) {
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	kinds := map[string]string{
 		"ccel": convert.TCG2, "tcg": convert.TCG2, "ima-binary": convert.IMA, "ima-ascii": convert.IMAASCII,
 		"nelr": convert.NELR, "cel-json-envelope": convert.CELJSON,

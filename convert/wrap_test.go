@@ -21,6 +21,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/reallogs"
 )
 
 func zip(p []byte) []byte {
@@ -61,7 +62,7 @@ var wrappings = []struct {
 // TestWrapped: a log in any wrapping has the records that it has without, and
 // says what it was in; detection sees through it however the bytes come.
 func TestWrapped(t *testing.T) {
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	for _, name := range []string{"tcg/ccel-ovmf.bin", "tcg/tpm-debian10-sha1.bin", "qemu-ovmf/ima.bin", "tdx-intel/ima.txt", "nelr/sample.log", "nelr/sample.envelope.json"} {
 		log, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -225,7 +226,7 @@ func TestNotLog(t *testing.T) {
 // TestEvidence: logs are taken out of what they are sent in, in any wrapping,
 // and are the same as by themselves.
 func TestEvidence(t *testing.T) {
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	read := func(name string) []byte {
 		p, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

@@ -12,11 +12,12 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/reallogs"
 )
 
 // The QEMU set: both forms of one list, and the values of PCR 10 in three banks.
 func TestCorpusQEMU(t *testing.T) {
-	bin, text := corpus(t, "qemu-ovmf/ima.bin"), string(corpus(t, "qemu-ovmf/ima.txt"))
+	bin, text := reallogs.Read(t, "qemu-ovmf/ima.bin"), string(reallogs.Read(t, "qemu-ovmf/ima.txt"))
 	want := corpusPCRs(t)
 	// This kernel has no SHA-384, so that it pads in that bank.
 	o := Options{Banks: []mrlog.Alg{mrlog.SHA256}, Padded: []mrlog.Alg{mrlog.SHA384}}
@@ -72,7 +73,7 @@ func TestCorpusQEMU(t *testing.T) {
 // The TDX set: the list begins where the firmware log ends, and leads to RTMR 2
 // of the quote.
 func TestCorpusTDX(t *testing.T) {
-	text := string(corpus(t, "tdx-intel/ima.txt"))
+	text := string(reallogs.Read(t, "tdx-intel/ima.txt"))
 	start, end := tdxRTMR2(t)
 	rtmr2 := mrlog.Register{Space: mrlog.RTMR, Index: 2}
 	r := NewASCIIReader(bytes.NewReader([]byte(text)), Options{})
@@ -113,7 +114,7 @@ func tdxRTMR2(t *testing.T) (start, end []byte) {
 		File      string
 		Registers map[string]map[string]string
 	}
-	if err := json.Unmarshal(corpus(t, "MANIFEST.json"), &manifest); err != nil {
+	if err := json.Unmarshal(reallogs.Read(t, "MANIFEST.json"), &manifest); err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range manifest {
@@ -122,5 +123,5 @@ func tdxRTMR2(t *testing.T) (start, end []byte) {
 		}
 	}
 	// A quote of version 4 has RTMR 2 at offset 472.
-	return start, corpus(t, "tdx-intel/quote.bin")[472:520]
+	return start, reallogs.Read(t, "tdx-intel/quote.bin")[472:520]
 }

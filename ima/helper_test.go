@@ -14,12 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/reallogs"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -77,29 +76,12 @@ func writeASCII(o WriteOptions, records []mrlog.Record) (string, error) {
 	return out.String(), err
 }
 
-// corpus returns the bytes of a file of the shared corpus, or skips the test.
-func corpus(t testing.TB, name string) []byte {
-	t.Helper()
-	root := os.Getenv("MRLOG_CORPUS")
-	if root == "" {
-		root = filepath.Join("..", "..", "shared", "corpus")
-	}
-	data, err := os.ReadFile(filepath.Join(root, name))
-	if err != nil {
-		if strings.Contains(os.Getenv("MRLOG_REQUIRE"), "corpus") {
-			t.Fatalf("corpus is required: %v", err)
-		}
-		t.Skipf("no corpus (set MRLOG_CORPUS): %v", err)
-	}
-	return data
-}
-
 // corpusPCRs returns the register values that belong to the QEMU set, by bank
 // and index.
 func corpusPCRs(t testing.TB) map[string]map[string]string {
 	t.Helper()
 	var values map[string]map[string]string
-	if err := json.Unmarshal(corpus(t, "qemu-ovmf/pcrs.json"), &values); err != nil {
+	if err := json.Unmarshal(reallogs.Read(t, "qemu-ovmf/pcrs.json"), &values); err != nil {
 		t.Fatal(err)
 	}
 	return values

@@ -16,6 +16,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/cel"
+	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 )
 
@@ -53,7 +54,7 @@ func TestCorpus(t *testing.T) {
 // TestCorpusPCRs: the log of a boot in QEMU gives the values that its TPM had, as
 // far as the firmware's log goes.
 func TestCorpusPCRs(t *testing.T) {
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	log, err := os.ReadFile(filepath.Join(dir, "qemu-ovmf", "firmware.bin"))
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +194,7 @@ func TestVectorsThroughCEL(t *testing.T) {
 
 // TestCorpusTable reads the ACPI table that came with a log.
 func TestCorpusTable(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join(corpus(t), "tcg", "ccel-cos113.table.bin"))
+	data, err := os.ReadFile(filepath.Join(reallogs.Dir(t), "tcg", "ccel-cos113.table.bin"))
 	if err != nil {
 		t.Fatal(err)
 	}

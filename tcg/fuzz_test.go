@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 )
 
@@ -182,7 +183,7 @@ func TestMutations(t *testing.T) {
 	for _, v := range vectors(t) {
 		seeds = append(seeds, v.log)
 	}
-	if _, err := os.Stat("../../shared/corpus"); err == nil || os.Getenv("MRLOG_CORPUS") != "" {
+	if reallogs.Available() {
 		for _, l := range realLogs(t) {
 			seeds = append(seeds, l.log[:min(len(l.log), 24<<10)])
 		}

@@ -19,6 +19,7 @@ import (
 	"testing/iotest"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 )
 
@@ -88,22 +89,6 @@ func replay(t testing.TB, records []mrlog.Record) map[string]string {
 	return out
 }
 
-// corpus returns the folder of real logs, or skips.
-func corpus(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("MRLOG_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "corpus")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if strings.Contains(os.Getenv("MRLOG_REQUIRE"), "corpus") {
-			t.Fatalf("the corpus is required: %v", err)
-		}
-		t.Skipf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-	}
-	return dir
-}
-
 // realLog is a log of the corpus with its known answers.
 type realLog struct {
 	File      string
@@ -123,7 +108,7 @@ func (l *realLog) space() mrlog.Space {
 
 func realLogs(t testing.TB) []realLog {
 	t.Helper()
-	dir := corpus(t)
+	dir := reallogs.Dir(t)
 	manifest, err := os.ReadFile(filepath.Join(dir, "MANIFEST.json"))
 	if err != nil {
 		t.Fatal(err)

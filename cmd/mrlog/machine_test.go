@@ -11,23 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// realLogs returns the folder of real logs, or skips.
-func realLogs(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("MRLOG_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "corpus")
-	}
-	if _, err := os.Stat(dir); err != nil {
-		if strings.Contains(os.Getenv("MRLOG_REQUIRE"), "corpus") {
-			t.Fatalf("the corpus is required: %v", err)
-		}
-		t.Skipf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-	}
-	return dir
-}
+	"mrlog.dev/internal/reallogs"
+)
 
 // realLog is a row of the corpus's manifest.
 type realLog struct {
@@ -73,7 +59,7 @@ func ran(t *testing.T, code int, args ...string) (stdout, stderr string) {
 // which counts RTMRs, lead to the RTMRs of the guest's quote; side by side,
 // as one log in every form, and in evidence.
 func TestMachineTDX(t *testing.T) {
-	dir := realLogs(t)
+	dir := reallogs.Dir(t)
 	quote := readManifest(t, dir)["tdx-intel/quote.bin"].Quote
 	ccel, list := filepath.Join(dir, "tdx-intel", "ccel.bin"), filepath.Join(dir, "tdx-intel", "ima.txt")
 	verify := []string{"verify"}
@@ -103,7 +89,7 @@ func TestMachineTDX(t *testing.T) {
 // A QEMU guest: the firmware's log and the IMA list, in either form, lead to the
 // values of its TPM in three banks, of which the list has digests of one.
 func TestMachineTPM(t *testing.T) {
-	dir := filepath.Join(realLogs(t), "qemu-ovmf")
+	dir := filepath.Join(reallogs.Dir(t), "qemu-ovmf")
 	var pcrs map[string]map[string]string
 	readJSON(t, filepath.Join(dir, "pcrs.json"), &pcrs)
 	verify := []string{"verify"}
@@ -129,7 +115,7 @@ func TestMachineTPM(t *testing.T) {
 // What is in the manifest is what replay prints, and every log is its own replay
 // in another form.
 func TestMachineValues(t *testing.T) {
-	dir := realLogs(t)
+	dir := reallogs.Dir(t)
 	for name, f := range readManifest(t, dir) {
 		if f.Registers == nil {
 			continue

@@ -19,6 +19,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/reallogs"
 )
 
 // showOf runs mrlog show on a log.
@@ -260,10 +261,7 @@ func cutColumns(line string, columns int) string {
 // corpusFiles are the real logs, or none, and then the test is skipped.
 func corpusFiles(t *testing.T, names ...string) []string {
 	t.Helper()
-	dir := os.Getenv("MRLOG_CORPUS")
-	if dir == "" {
-		dir = "../../../shared/corpus"
-	}
+	dir := reallogs.Dir(t)
 	var files []string
 	for _, name := range names {
 		found, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(name)))
@@ -274,10 +272,7 @@ func corpusFiles(t *testing.T, names ...string) []string {
 	}
 	files = slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, ".table.bin") || strings.HasSuffix(f, "quote.bin") })
 	if len(files) == 0 {
-		if strings.Contains(","+os.Getenv("MRLOG_REQUIRE")+",", ",corpus,") {
-			t.Fatal("no corpus of real logs (set MRLOG_CORPUS)")
-		}
-		t.Skip("no corpus of real logs (set MRLOG_CORPUS)")
+		t.Fatalf("the corpus has none of %q", names)
 	}
 	return files
 }

@@ -11,32 +11,15 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 	"mrlog.dev/tcg/claims"
 )
-
-func corpus(t testing.TB, name string) []byte {
-	t.Helper()
-	dir := os.Getenv("MRLOG_CORPUS")
-	if dir == "" {
-		dir = "../../../shared/corpus"
-	}
-	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-	if err != nil {
-		if strings.Contains(","+os.Getenv("MRLOG_REQUIRE")+",", ",corpus,") {
-			t.Fatalf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-		}
-		t.Skipf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-	}
-	return data
-}
 
 // claimsOf reads a log and writes its claims, batch by batch.
 func claimsOf(t testing.TB, log []byte) ([]byte, error) {
@@ -71,11 +54,11 @@ func value(t testing.TB, text []byte) any {
 // TestCorpus: the claims are those that trustee prints for the same log.
 func TestCorpus(t *testing.T) {
 	for _, name := range []string{"tcg/ccel-aael-alibaba", "tcg/ccel-ovmf"} {
-		got, err := claimsOf(t, corpus(t, name+".bin"))
+		got, err := claimsOf(t, reallogs.Read(t, name+".bin"))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		want := corpus(t, name+".trustee-claims.json")
+		want := reallogs.Read(t, name+".trustee-claims.json")
 		g := value(t, got).(map[string]any)["uefi_event_logs"].([]any)
 		w := value(t, want).(map[string]any)["uefi_event_logs"].([]any)
 		if len(g) != len(w) {
@@ -91,13 +74,13 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"tcg/ccel-cos113.bin", "tdx-intel/ccel.bin"} {
-		got, err := claimsOf(t, corpus(t, name))
+		got, err := claimsOf(t, reallogs.Read(t, name))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		value(t, got)
 	}
-	_, err := claimsOf(t, corpus(t, "tcg/tpm-cos101.bin"))
+	_, err := claimsOf(t, reallogs.Read(t, "tcg/tpm-cos101.bin"))
 	var c *mrlog.CarryError
 	if !errors.As(err, &c) || c.Record != 1 || !strings.Contains(c.What, "sha1") {
 		t.Errorf("a log with SHA-1 digests: %v", err)

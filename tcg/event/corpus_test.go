@@ -8,12 +8,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg/event"
 )
 
@@ -27,18 +25,7 @@ var corpusLogs = []string{
 // corpusLog reads a log of the corpus, or skips.
 func corpusLog(t testing.TB, name string) []mrlog.Record {
 	t.Helper()
-	dir := os.Getenv("MRLOG_CORPUS")
-	if dir == "" {
-		dir = "../../../shared/corpus"
-	}
-	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-	if err != nil {
-		if strings.Contains(","+os.Getenv("MRLOG_REQUIRE")+",", ",corpus,") {
-			t.Fatalf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-		}
-		t.Skipf("no corpus of real logs (set MRLOG_CORPUS): %v", err)
-	}
-	records, err := walk(data)
+	records, err := walk(reallogs.Read(t, name))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
