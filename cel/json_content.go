@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/strict"
 )
 
 // parseContent reads the value of "content" as the record's type says. A value
@@ -75,7 +76,7 @@ func (d *jsonRecord) parsePCClient(raw []byte, b *mrlog.Batch, r *mrlog.Record) 
 				name, _ := mrlog.EventName(r.Event)
 				loose = string(v[1:len(v)-1]) != name
 			} else {
-				n, err := jsonUint(v, math.MaxUint32)
+				n, err := strict.Uint(v, math.MaxUint32)
 				if err != nil {
 					return false, false
 				}
@@ -206,12 +207,12 @@ func jsonManagement(raw []byte) (m Management, loose, ok bool) {
 			m.Value, ok = StateByName(string(data[1 : len(data)-1]))
 			return m, w.loose, ok
 		}
-		n, err := jsonUint(data, math.MaxUint64)
+		n, err := strict.Uint(data, math.MaxUint64)
 		_, named := StateName(n)
 		m.Value = n
 		return m, w.loose || named, err == nil
 	}
-	n, err := jsonUint(data, math.MaxUint64)
+	n, err := strict.Uint(data, math.MaxUint64)
 	m.Value = n
 	return m, w.loose, err == nil
 }
@@ -225,7 +226,7 @@ func jsonVersion(raw []byte, m *Management) (loose, ok bool) {
 	var major, minor bool
 	for w.next() {
 		name := w.name()
-		n, err := jsonUint(w.value(), math.MaxUint16)
+		n, err := strict.Uint(w.value(), math.MaxUint16)
 		switch {
 		case err != nil:
 			return false, false

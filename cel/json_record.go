@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/strict"
 )
 
 // Names in the object of a record (CEL 1.1, JSON encoding), but for spaceField.
@@ -125,7 +126,7 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 			place = 1
 			r.HasNumber = true
 			d.late = index != nil
-			r.Number, err = jsonUint(raw, math.MaxUint64)
+			r.Number, err = strict.Uint(raw, math.MaxUint64)
 		case jsonPCR, jsonNV, jsonRTMR:
 			place = 2
 			if index != nil {
@@ -136,7 +137,7 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 		case jsonMapped:
 			place = 3
 			mapped, mappedAt = raw, at
-			_, err = jsonUint(raw, math.MaxUint32)
+			_, err = strict.Uint(raw, math.MaxUint32)
 		case spaceField:
 			place = 3
 			spaceAt = at
@@ -200,7 +201,7 @@ func (d *jsonRecord) parse(v []byte, b *mrlog.Batch, r *mrlog.Record) (at int, e
 	if isNV || string(index) == noIndexText {
 		limit = math.MaxUint32
 	}
-	n, err := jsonUint(index, limit)
+	n, err := strict.Uint(index, limit)
 	switch {
 	case err != nil:
 		return indexAt, fmt.Errorf("register index: %w", err)
@@ -322,7 +323,7 @@ func (d *jsonRecord) parseDigest(v []byte, b *mrlog.Batch, out *mrlog.Digest) (a
 // a number.
 func jsonAlg(raw []byte) (_ mrlog.Alg, loose bool, err error) {
 	if len(raw) < 2 || raw[0] != '"' {
-		n, err := jsonUint(raw, math.MaxUint16)
+		n, err := strict.Uint(raw, math.MaxUint16)
 		if err == nil && n == 0 {
 			err = errors.New("hash algorithm 0 is none")
 		}
@@ -342,7 +343,7 @@ func jsonAlg(raw []byte) (_ mrlog.Alg, loose bool, err error) {
 // parseType reads the value of "content_type".
 func (d *jsonRecord) parseType(raw []byte, b *mrlog.Batch, r *mrlog.Record) (loose bool, err error) {
 	if len(raw) == 0 || raw[0] != '"' {
-		n, err := jsonUint(raw, uint64(MaxType))
+		n, err := strict.Uint(raw, uint64(MaxType))
 		r.Type = mrlog.ContentType(n)
 		_, named := mrlog.TypeName(r.Type)
 		return named, err

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/strict"
 )
 
 // The log that systemd proposes for what it measures into CC registers
@@ -82,7 +83,7 @@ func cutMapped(content []byte) (number, rest []byte, ok bool) {
 		n++
 	}
 	number, rest = rest[:n], rest[n:]
-	if _, err := jsonUint(number, math.MaxUint32); err != nil || len(rest) == 0 {
+	if _, err := strict.Uint(number, math.MaxUint32); err != nil || len(rest) == 0 {
 		return nil, nil, false
 	}
 	switch rest[0] {

@@ -5,7 +5,6 @@ package cel
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -98,26 +97,4 @@ func (w *jsonWalk) value() []byte {
 		}
 	}
 	return w.p[start:w.i]
-}
-
-// jsonUint reads a number that is an integer from 0 to limit.
-func jsonUint(raw []byte, limit uint64) (uint64, error) {
-	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
-		return 0, fmt.Errorf("%.40q is not a number", raw)
-	}
-	var n uint64
-	for _, c := range raw {
-		d := uint64(c - '0')
-		if c < '0' || c > '9' {
-			return 0, fmt.Errorf("number %.40q is not a plain integer from 0 to %d", raw, limit)
-		}
-		if n > (math.MaxUint64-d)/10 {
-			return 0, fmt.Errorf("number %.40q is above %d", raw, limit)
-		}
-		n = 10*n + d
-	}
-	if n > limit {
-		return 0, fmt.Errorf("number %.40q is above %d", raw, limit)
-	}
-	return n, nil
 }
