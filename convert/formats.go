@@ -42,7 +42,8 @@ type Info struct {
 	Whole bool
 	// ReadOnly: it is not written.
 	ReadOnly bool
-	// Also lists other names that are understood.
+	// Also lists other names that are understood: that of a producer whose
+	// log is in this format, say.
 	Also []string
 }
 
@@ -50,8 +51,8 @@ type Info struct {
 func Formats() []Info {
 	return []Info{
 		{Name: NELR, Title: "native event log, one text line per record", Whole: true},
-		{Name: CELJSON, Title: "canonical event log, JSON", Dialects: []string{"array", "envelope"}, Whole: true},
-		{Name: CELSeq, Title: "canonical event log, JSON text sequence (RFC 7464)", Whole: true},
+		{Name: CELJSON, Title: "canonical event log, JSON", Dialects: []string{"array", "envelope"}, Whole: true, Also: []string{"pcrlock", "fapi"}},
+		{Name: CELSeq, Title: "canonical event log, JSON text sequence (RFC 7464)", Whole: true, Also: []string{"systemd"}},
 		{Name: CELCBOR, Title: "canonical event log, CBOR", Dialects: []string{"array", "sequence"}, Whole: true},
 		{Name: CELTLV, Title: "canonical event log, TLV", Dialects: []string{"minimal", "go-eventlog", "4-byte"}, Whole: true},
 		{
@@ -63,8 +64,8 @@ func Formats() []Info {
 		{Name: AAEL, Title: "log of CoCo's attestation agent"},
 		{Name: AAELText, Title: "older log of CoCo's attestation agent, text", ReadOnly: true},
 		{Name: Dstack, Title: "log of dstack guests", Dialects: []string{dstack.API, dstack.Lines}},
-		{Name: Evidence, Title: "the logs inside evidence (CoCo), a response (Keylime, dstack), claims", ReadOnly: true},
-		{Name: Claims, Title: "events as CoCo's trustee decodes them", ReadOnly: true},
+		{Name: Evidence, Title: "the logs inside evidence (CoCo), a response (Keylime, dstack), claims", ReadOnly: true, Also: []string{"coco", "keylime"}},
+		{Name: Claims, Title: "events as CoCo's trustee decodes them", ReadOnly: true, Also: []string{"trustee"}},
 		{Name: Intel, Title: "events as clients of Intel Trust Authority send them", ReadOnly: true},
 	}
 }

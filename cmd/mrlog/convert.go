@@ -46,7 +46,8 @@ rtmr2 of an IMA list is ccmr3 of the firmware's log. What was mapped is said.
 
 Input in gzip, base64 or hexadecimal is unwrapped, one layer of it.
 
-Formats and, where there are several, their dialects (the default first):
+Formats and, where there are several, their dialects (the default first) and
+other names:
 ` + formatList(),
 		Example: `  mrlog convert --to cel-json /run/mrlog/rtmr2/log
   mrlog convert --to cel-json --envelope -o log.json /run/mrlog/rtmr2/log
@@ -85,6 +86,9 @@ func formatList() string {
 		}
 		if f.Dialects != nil {
 			fmt.Fprintf(&b, " [%s]", strings.Join(f.Dialects, ", "))
+		}
+		if f.Also != nil {
+			fmt.Fprintf(&b, "; also %s", strings.Join(f.Also, ", "))
 		}
 		b.WriteByte('\n')
 	}
