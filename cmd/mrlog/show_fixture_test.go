@@ -127,17 +127,18 @@ func gptData(name string) []byte {
 
 // Events that have no name in the root package.
 const (
-	evCRTMVersion = 0x8
-	evIPL         = 0xD
-	evConfig      = 0x80000001
-	evBoot        = 0x80000002
-	evApplication = 0x80000003
-	evGPT         = 0x80000006
-	evBlob2       = 0x8000000A
-	evTables2     = 0x8000000B
-	evAuthority   = 0x800000E0
-	evSPDM        = 0x800000E1
-	evDstackEvent = 0x08000001
+	evCRTMVersion    = 0x8
+	evPlatformConfig = 0xA
+	evIPL            = 0xD
+	evConfig         = 0x80000001
+	evBoot           = 0x80000002
+	evApplication    = 0x80000003
+	evGPT            = 0x80000006
+	evBlob2          = 0x8000000A
+	evTables2        = 0x8000000B
+	evAuthority      = 0x800000E0
+	evSPDM           = 0x800000E1
+	evDstackEvent    = 0x08000001
 )
 
 // tcgFixture are events of every kind that package event tells apart, as a
@@ -200,6 +201,31 @@ func tcgFixture() []mrlog.Record {
 	whole(9, mrlog.EventTag, uint32(0x12345678), uint32(3), "\x01\x02\x03")
 	agent := "example.org/puller PullImage docker.io/busybox:1"
 	whole(16, mrlog.EventTag, uint32(0x4141454C), uint32(len(agent)), agent)
+	windows := func(id uint32, parts ...any) []byte {
+		data := packed(parts...)
+		return packed(id, uint32(len(data)), data)
+	}
+	whole(12, mrlog.EventTag, windows(
+		0x40010001,
+		windows(0x00020002, uint64(17)), windows(0x00050001, uint8(0)),
+		windows(0x40010003, windows(0x00070001, wide16(`\Windows\System32\winload.efi`), uint16(0)), windows(0x00070003, uint32(0x800C)),
+			windows(0x00070004, bytes.Repeat([]byte{0x5A}, 32)), windows(0x00070007, uint64(0x800000)), windows(0x0007000E, uint64(0x000A000065F40001)), windows(0x00070008, wide16("Example Windows"), uint16(0))),
+		windows(0x0005000F, uint64(0x000A000000000000), uint16(10), uint16(0xB), uint32(32), wide16("Base"), uint16(0), bytes.Repeat([]byte{0xA5}, 32)),
+	))
+	setting := func(index uint32, label string, parts ...any) {
+		info := packed(parts...)
+		add(index, evPlatformConfig, info, packed(label, make([]byte, 16-len(label)), uint32(len(info)), info))
+	}
+	block := func(typ uint16, parts ...any) []byte {
+		data := packed(parts...)
+		return packed(typ, uint16(8+len(data)), uint32(0), data)
+	}
+	setting(1, "td_hob", block(1, uint32(9), make([]byte, 44)),
+		block(3, make([]byte, 16), uint32(7), uint32(7), uint64(0x100000), uint64(1<<31)),
+		block(4, guidBytes("6a0c5870-d4ed-44f4-a135-dd238b6f0c8d"), "DSDT"), block(0xFFFF))
+	setting(1, "secure_authority", "\x01\x02")
+	setting(2, "td_payload_svn", uint64(3))
+	setting(2, "td_payload_info", "console=hvc0\x00")
 	whole(0, 0x11, "GCE NonHostInfo\x00", uint8(4), make([]byte, 15))
 	add(2, evSPDM, other, packed("SPDM Device Sec\x00", uint16(1), uint16(0), uint32(1), uint32(1), "\x01\x01", uint16(3), "\x0A\x0B\x0C",
 		uint16(0), uint16(0), uint16(0x8086), uint16(0x1234), make([]byte, 8)))

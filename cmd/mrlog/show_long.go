@@ -85,19 +85,34 @@ func (v *longView) raw(rec *mrlog.Record) {
 }
 
 // members prints the members of an object, in their order: an array with an
-// element a line, and what is nested deeper as NAME=VALUE.
+// element a line, the arrays in an element below it, and what else is nested as
+// NAME=VALUE.
 func (v *longView) members(object []byte) {
 	each(object, func(name string, value json.RawMessage) {
 		switch {
 		case name == "kind":
 			// The line above has said it.
-		case bytes.HasPrefix(value, []byte("[{")):
-			elements(value, func(element json.RawMessage) {
-				v.field(name, flat(element))
-			})
+		case isList(value):
+			v.list("", name, value)
 		default:
 			v.field(name, flat(value))
 		}
+	})
+}
+
+// isList reports whether a value is an array of objects.
+func isList(value json.RawMessage) bool { return bytes.HasPrefix(value, []byte("[{")) }
+
+// list prints an array of objects. They nest no deeper than package event lets
+// them.
+func (v *longView) list(indent, name string, value json.RawMessage) {
+	elements(value, func(element json.RawMessage) {
+		v.field(indent+name, flat(element))
+		each(element, func(name string, inner json.RawMessage) {
+			if isList(inner) {
+				v.list(indent+"  ", name, inner)
+			}
+		})
 	})
 }
 
@@ -113,6 +128,8 @@ func flat(value json.RawMessage) string {
 			switch {
 			case name == "nodes":
 				// The text of a device path has them.
+			case isList(inner):
+				// On lines of its own.
 			case name == "text" && bytes.Contains(value, []byte(`"nodes":[`)):
 				path = printed(inner)
 			case inner[0] == '"':

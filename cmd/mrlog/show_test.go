@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -381,11 +382,12 @@ func eventMembers(t *testing.T) map[string]string {
 	return rows
 }
 
-// nested names the objects in the members of events; others are named by the
-// kind.
+// nested names the objects in the members of events, those in some objects
+// first; others are named by the kind.
 var nested = map[string]string{
 	"signature": "signature", "signatures": "signature", "path": "path", "tables": "table", "partitions": "partition",
-	"banks": "bank", "fields": "field", "events": "event",
+	"banks": "bank", "fields": "field", "events": "event", "blocks": "block",
+	"windows.events": "windows",
 }
 
 // checkEvent holds an event to docs/json.md, and returns the members that it
@@ -405,13 +407,14 @@ func checkEvent(t *testing.T, what string, event map[string]any) map[string]bool
 			if kind := kindOfValue(v); rows[key] != kind {
 				t.Errorf("%s: %s is %s, docs/json.md says %q", what, key, kind, rows[key])
 			}
+			within := cmp.Or(nested[key], nested[name])
 			switch v := v.(type) {
 			case map[string]any:
-				check(nested[name], v)
+				check(within, v)
 			case []any:
 				for _, e := range v {
 					if e, ok := e.(map[string]any); ok {
-						check(nested[name], e)
+						check(within, e)
 					}
 				}
 			}

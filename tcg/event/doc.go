@@ -43,6 +43,9 @@
 //	                  first_block, last_block, attributes
 //	boot              what: "command", "kernel-cmdline", "module-cmdline",
 //	                  "file", "shim", "section", "text" or "other"; text; utf16
+//	td-shim           name, and by it svn, blocks, text or data
+//	windows           id, name, and events, or by what the event is value, text,
+//	                  version, address, algorithm, digest, data
 //	tag               id, name, text or data
 //	aael              domain, operation, content
 //	spec-id           signature, version, errata, platform_class, uintn_size,
@@ -59,7 +62,9 @@
 //	launch            number, name, value
 //	runtime           version, name, payload: hexadecimal
 //
-// A signature has type ("x509", "sha256", …, or a GUID), owner, and data; a
+// Events of Windows have the members of the kind, and nest up to four levels
+// deep. A block has type; a resource besides resource, attributes, base and
+// size; an extension guid, name and data; any other data. A signature has type ("x509", "sha256", …, or a GUID), owner, and data; a
 // certificate instead of data has subject, issuer, serial, sha256 of the whole,
 // and size. A path has text and nodes, an array of texts. Addresses and
 // attributes of partitions are texts, "0x" and hexadecimal digits. GUIDs are in

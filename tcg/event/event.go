@@ -80,6 +80,8 @@ func decode(event uint32, data []byte) Event {
 		e = decodeBlob(data)
 	case evBlob2:
 		e = decodeBlob2(data)
+	case evPlatformConfig:
+		e = decodeConfig(data)
 	case evPostCode, evPostCode2, evCRTMContents, evMicrocode, evNonhostCode, evNonhostConfig:
 		e = decodeCode(event, data)
 	case evTables:

@@ -56,7 +56,7 @@ var decodings = []struct {
 	{"post code 2", 0x13, bytesOf(byte(4), "POST", uint64(16), uint64(32)), "POST: 32 bytes at 0x10", `"name":"POST"`},
 	{"CRTM contents", 7, []byte("FIT Type 0x02\x00"), "FIT Type 0x02", ``},
 	{"microcode, bytes", 9, []byte{1, 2, 3}, "010203", `"kind":"data"`},
-	{"label before data", 10, bytesOf("td_hob", make([]byte, 10), uint32(3), "\xff\x01\x02"), "td_hob 03000000ff0102", `"text":"td_hob","data":"03000000ff0102"`},
+	{"label before data", 10, bytesOf("vm_hob", make([]byte, 10), uint32(3), "\xff\x01\x02"), "vm_hob 03000000ff0102", `"text":"vm_hob","data":"03000000ff0102"`},
 	{"compact hash", 12, []byte("WMI"), "WMI", ``},
 	{"blob", 0x80000008, bytesOf(uint64(0x820000), uint64(0xE0000)), "firmware: 917504 bytes at 0x820000", `"size":917504`},
 	{"blob, short", 0x80000008, []byte{1, 2}, "undecodable (too short for a firmware blob): 0102", ``},
@@ -132,6 +132,71 @@ var decodings = []struct {
 	{"AAEL", 6, bytesOf("LEAA", uint32(18), "a.example op {x y}"), "a.example op {x y}", `"kind":"aael","domain":"a.example","operation":"op","content":"{x y}"`},
 	{"AAEL of two words", 6, bytesOf("LEAA", uint32(4), "a op"), "undecodable (an event of the attestation agent that is not domain, operation and content): AAEL: a op", ``},
 	{"AAEL that is no text", 6, bytesOf("LEAA", uint32(5), "a b \xff"), "undecodable (an event of the attestation agent that is not UTF-8): AAEL: 612062" + "20ff", ``},
+
+	{
+		"Windows", 6, sipa(
+			0x40010001,
+			sipa(0x00020002, uint64(17)), sipa(0x00040001, byte(0)), sipa(0x00050002, byte(1)), sipa(0x00050002, byte(9)),
+			sipa(0x40010003, sipa(0x00070001, wide(`\Windows\x.sys`), uint16(0)), sipa(0x00070002, uint64(4096)),
+				sipa(0x00070003, uint32(0x800C)), sipa(0x00070003, uint32(0x8003)), sipa(0x00070004, "\xab\xcd"),
+				sipa(0x00070007, uint64(0xFFFF)), sipa(0x0007000E, uint64(0x000A000000010002))),
+			sipa(0x40010002, sipa(0x00090004, "\x01")), sipa(0x00021234, "?"),
+		),
+		`Windows TRUSTBOUNDARY: BOOTCOUNTER 17, BOOTDEBUGGING off, CODEINTEGRITY on, CODEINTEGRITY 9, LOADEDMODULE_AGGREGATION \Windows\x.sys, ELAM_AGGREGATION, … (7 events)`,
+		`"kind":"windows","id":"0x40010001","name":"TRUSTBOUNDARY","events":[{"id":"0x00020002","name":"BOOTCOUNTER","value":17},` +
+			`{"id":"0x00040001","name":"BOOTDEBUGGING","value":0},{"id":"0x00050002","name":"CODEINTEGRITY","value":1},` +
+			`{"id":"0x00050002","name":"CODEINTEGRITY","value":9},{"id":"0x40010003","name":"LOADEDMODULE_AGGREGATION","events":[` +
+			`{"id":"0x00070001","name":"FILEPATH","text":"\\Windows\\x.sys"},{"id":"0x00070002","name":"IMAGESIZE","value":4096},` +
+			`{"id":"0x00070003","name":"HASHALGORITHMID","algorithm":"sha256"},{"id":"0x00070003","name":"HASHALGORITHMID","algorithm":"0x8003"},` +
+			`{"id":"0x00070004","name":"AUTHENTICODEHASH","data":"abcd"},{"id":"0x00070007","name":"IMAGEBASE","address":"0xffff"},` +
+			`{"id":"0x0007000e","name":"MODULE_VERSION","version":"10.0.1.2"}]},{"id":"0x40010002","name":"ELAM_AGGREGATION","events":[` +
+			`{"id":"0x00090004","name":"ELAM_MEASURED","data":"01"}]},{"id":"0x00021234","data":"3f"}]}`,
+	},
+	{
+		"Windows, policies", 6, sipa(
+			0x40010001,
+			sipa(0x0005000F, uint64(0x000A000000000001), uint16(6), uint16(0xB), uint32(2), wide("wd"), uint16(0), "\x01\x02"),
+			sipa(0x00050013, uint64(5), uint32(2), uint16(0xB), "\x03\x04"),
+		),
+		"Windows TRUSTBOUNDARY: SI_POLICY wd 10.0.0.1, OS_REVOCATION_LIST sha256:0304",
+		`"name":"SI_POLICY","version":"10.0.0.1","text":"wd","algorithm":"sha256","digest":"0102"},{"id":"0x00050013","name":"OS_REVOCATION_LIST","value":5,"algorithm":"sha256","digest":"0304"}`,
+	},
+	{"Windows, no container", 6, append(sipa(0x00050001, byte(1)), 0), "Windows OSKERNELDEBUG on (+1 byte)", `"kind":"windows","id":"0x00050001","name":"OSKERNELDEBUG","value":1,"trailing":1`},
+	{"Windows, unknown container", 6, sipa(0x40010099), "Windows 0x40010099", `"id":"0x40010099","events":[]`},
+	{"Windows, odd text", 6, sipa(0x40010001, sipa(0x00050009, "a")), "undecodable (SYSTEMROOT: 1 byte): Windows TRUSTBOUNDARY: SYSTEMROOT 61", `"name":"SYSTEMROOT","data":"61"`},
+	{"Windows, odd number", 6, sipa(0x40010001, sipa(0x00020002, "abc")), "undecodable (BOOTCOUNTER: 3 bytes): Windows TRUSTBOUNDARY: BOOTCOUNTER 616263", `"data":"616263"`},
+	{"Windows, cut policy", 6, sipa(0x0005000F, uint64(1), uint16(90), uint16(0xB), uint32(2), "x"), "undecodable (SI_POLICY: 17 bytes): Windows SI_POLICY 01000000000000005a000b000200000078", ``},
+	{
+		"Windows, cut", 6, sipa(0x40010001, sipa(0x00040001, byte(0)), uint32(0x00050001), uint32(2), "x"),
+		"undecodable (TRUSTBOUNDARY: an event at offset 9 that is longer than its container): Windows TRUSTBOUNDARY: BOOTDEBUGGING off", `"events":[{"id":"0x00040001","name":"BOOTDEBUGGING","value":0}]`,
+	},
+	{
+		"Windows, deep", 6, sipa(0x40010001, sipa(0x40010001, sipa(0x40010001, sipa(0x40010001, sipa(0x40010001, sipa(0x00040001, byte(0))))))),
+		"undecodable (containers more than 4 deep): Windows TRUSTBOUNDARY: TRUSTBOUNDARY", `{"id":"0x40010001","name":"TRUSTBOUNDARY","data":"010004000100000000"}]}]}]}]}`,
+	},
+
+	{
+		"td_hob", 10, config("td_hob", hob(1, uint32(9), uint32(0), make([]byte, 40)),
+			hob(3, make([]byte, 16), uint32(7), uint32(7), uint64(0x1000), uint64(4096)), hob(3, make([]byte, 16), uint32(1), uint32(0), uint64(0x9000), uint64(1)),
+			hob(3, make([]byte, 16), uint32(0xFFFFFFFF), uint32(0), uint64(0), uint64(0)),
+			hob(4, guid("6a0c5870-d4ed-44f4-a135-dd238b6f0c8d"), "DSDT"), hob(4, "x"), hob(0x77, "\x01"), hob(0xFFFF), make([]byte, 5)),
+		"td_hob: 4096 bytes of memory in 1 range, 2 other resources, 2 extensions, 1 other block",
+		`"kind":"td-shim","name":"td_hob","blocks":[{"type":"handoff","data":"0900000000000000` + strings.Repeat("00", 40) + `"},` +
+			`{"type":"resource","resource":"unaccepted-memory","attributes":"0x7","base":"0x1000","size":4096},` +
+			`{"type":"resource","resource":"mmio","attributes":"0x0","base":"0x9000","size":1},` +
+			`{"type":"resource","resource":"4294967295","attributes":"0x0","base":"0x0","size":0},` +
+			`{"type":"extension","guid":"6a0c5870-d4ed-44f4-a135-dd238b6f0c8d","name":"ACPI table","data":"44534454"},` +
+			`{"type":"extension","data":"78"},{"type":"0x0077","data":"01"}]}`,
+	},
+	{"td_hob without an end", 10, config("td_hob", hob(1)), "undecodable (td_hob: no whole block at offset 8): td_hob: 0 bytes of memory in 0 ranges", `"blocks":[{"type":"handoff","data":""}]`},
+	{"td_hob with a block of no size", 10, config("td_hob", uint16(3), uint16(0), uint32(0), hob(0xFFFF)), "undecodable (td_hob: no whole block at offset 0): td_hob: 0 bytes of memory in 0 ranges", ``},
+	{"td_hob with more behind", 10, config("td_hob", hob(0xFFFF), "\x01\x00\x02"), "undecodable (td_hob: 3 bytes behind the last block): td_hob: 0 bytes of memory in 0 ranges", ``},
+	{"td_payload_info", 10, append(config("td_payload_info", "console=hvc0\x00\x00"), 7), "td_payload_info: console=hvc0 (+1 byte)", `"name":"td_payload_info","text":"console=hvc0"`},
+	{"td_payload_svn", 10, config("td_payload_svn", uint64(3)), "td_payload_svn: 3", `"name":"td_payload_svn","svn":3`},
+	{"td_payload_svn, short", 10, config("td_payload_svn", uint32(3)), "undecodable (td_payload_svn: 4 bytes, not eight): td_payload_svn: 03000000", `"data":"03000000"`},
+	{"secure_authority", 10, config("secure_authority", "\x01\x02"), "secure_authority: 0102", `"name":"secure_authority","data":"0102"`},
+	{"td_hob, cut", 10, config("td_hob", hob(0xFFFF))[:27], "td_hob 08000000ffff08000000" + "00", `"kind":"text"`},
+	{"td_payload", 0x8000000A, bytesOf(byte(11), "td_payload\x00", uint64(0x1000000), uint64(7)), "td_payload: 7 bytes at 0x1000000", `"kind":"blob","name":"td_payload"`},
 
 	{
 		"Spec ID", 3, bytesOf("Spec ID Event03\x00", uint32(0), byte(0), byte(2), byte(0), byte(2), uint32(2), uint16(4), uint16(20), uint16(0xB), uint16(32), byte(3), "foo"),

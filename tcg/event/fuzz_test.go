@@ -86,6 +86,16 @@ func FuzzOption(f *testing.F) {
 	})
 }
 
+func FuzzWindows(f *testing.F) {
+	f.Add(sipa(0x40010003, sipa(0x00070001, wide("x.sys"))))
+	f.Fuzz(func(t *testing.T, data []byte) { examine(t, record(6, sipa(0x40010001, data))) })
+}
+
+func FuzzHOB(f *testing.F) {
+	f.Add(bytesOf(hob(3, make([]byte, 40)), hob(4, guid(owner)), hob(0xFFFF)))
+	f.Fuzz(func(t *testing.T, data []byte) { examine(t, record(10, config("td_hob", data))) })
+}
+
 func FuzzCOS(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x09sha256:00"))
 	f.Fuzz(func(t *testing.T, data []byte) { examine(t, &mrlog.Record{Type: event.TypeCOS, Content: data}) })
@@ -137,6 +147,17 @@ func TestHostile(t *testing.T) {
 		{"partitions", 0x80000006, manyPartitions(size / 128)},
 		{"tables", 0x8000000B, bytesOf(byte(0), uint64(size/24), make([]byte, size))},
 		{"AAEL", 6, bytesOf("LEAA", uint32(size), fill([]byte(" ")))},
+		{"Windows", 6, sipa(0x40010001, fill(sipa(0x00040001)))},
+		{"Windows, containers", 6, sipa(0x40010001, fill(sipa(0x40010003)))},
+		{"Windows, nested", 6, sipa(0x40010001, sipa(0x40010001, sipa(0x40010001, fill(sipa(0x40010001, sipa(0x00050009))))))},
+		{"Windows, endless", 6, func() (p []byte) {
+			for n := size / 8; n > 0; n-- {
+				p = append(p, bytesOf(uint32(0x40010001), uint32(8*(n-1)))...)
+			}
+			return p
+		}()},
+		{"blocks", 10, config("td_hob", fill(hob(3)))},
+		{"empty blocks", 10, config("td_hob", fill(hob(0)))},
 		{"dstack", 0x08000001, fill([]byte(`{"name":"`))},
 		{"variable name", 0x80000001, bytesOf(guid(global), uint64(size/2), uint64(0), fill([]byte("a\x00")))},
 	} {

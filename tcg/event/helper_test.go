@@ -124,6 +124,25 @@ func option(active uint32, description string, path, data []byte) []byte {
 	return bytesOf(active, uint16(len(path)), wide(description), uint16(0), path, data)
 }
 
+// sipa is an event of the Windows Boot Configuration Log, or a container of
+// them.
+func sipa(id uint32, parts ...any) []byte {
+	data := bytesOf(parts...)
+	return bytesOf(id, uint32(len(data)), data)
+}
+
+// config is what td-shim logs of information under a label.
+func config(label string, parts ...any) []byte {
+	data := bytesOf(parts...)
+	return bytesOf(label, make([]byte, 16-len(label)), uint32(len(data)), data)
+}
+
+// hob is a hand-off block.
+func hob(typ uint16, parts ...any) []byte {
+	data := bytesOf(parts...)
+	return bytesOf(typ, uint16(8+len(data)), uint32(0), data)
+}
+
 var (
 	pciRoot = node(2, 1, uint32(0x0A0341D0), uint32(0))
 	pci     = node(1, 1, byte(0), byte(3))

@@ -67,6 +67,7 @@ const (
 	OfVariable           // the contents of a UEFI variable, without its name
 	OfText               // a text without its producer's prefix, or without its end
 	OfName               // the name of a section of a kernel image, in ASCII
+	OfInfo               // what td-shim measured, without its descriptor
 )
 
 // String names the part.
@@ -78,6 +79,8 @@ func (o Of) String() string {
 		return "text"
 	case OfName:
 		return "name"
+	case OfInfo:
+		return "info"
 	}
 	return "data"
 }
@@ -140,11 +143,14 @@ func (r *Rule) add(of Of, data []byte) {
 //     text as logged, or of the name of a section in ASCII; the section's
 //     contents come next under the same name. Files and what shim logs are not
 //     in the log.
+//   - EV_PLATFORM_CONFIG_FLAGS of td-shim: of the information behind the
+//     descriptor and its length.
+//   - EV_EVENT_TAG of Windows: of the data, container and all.
 //   - EV_NONHOST_INFO is of the data on Google Compute Engine; the profile
 //     leaves it open.
 //   - The data describes something that is not in the log: EV_NO_ACTION, which
 //     is not measured, EV_POST_CODE, EV_POST_CODE2, EV_S_CRTM_CONTENTS,
-//     EV_CPU_MICROCODE, EV_PLATFORM_CONFIG_FLAGS, EV_COMPACT_HASH,
+//     EV_CPU_MICROCODE, other EV_PLATFORM_CONFIG_FLAGS, EV_COMPACT_HASH,
 //     EV_NONHOST_CODE, EV_NONHOST_CONFIG, images, firmware blobs, handoff
 //     tables, and the tags of Linux and systemd.
 //   - Anything else may be of the data; that it is not says nothing.
@@ -155,7 +161,7 @@ func Measured(rec *mrlog.Record) Rule {
 	}
 	data := rec.Content
 	switch rec.Event {
-	case evNoAction, evPostCode, evPostCode2, evCRTMContents, evMicrocode, evPlatformConfig, evCompactHash,
+	case evNoAction, evPostCode, evPostCode2, evCRTMContents, evMicrocode, evCompactHash,
 		evNonhostCode, evNonhostConfig, evApplication, evBootDriver, evRuntimeDriver, evBlob, evBlob2, evTables, evTables2:
 	case evAction, evCRTMVersion, evOmitBootDevice, evVariableDriverConfig, evGPT, evEFIAction, evVariableBoot2:
 		r.Certain = true
@@ -184,6 +190,10 @@ func Measured(rec *mrlog.Record) Rule {
 	case evDstack:
 		r.Certain = true
 		r.add(OfData, data)
+	case evPlatformConfig:
+		if c, ok := cutConfig(data); ok {
+			r.add(OfInfo, c.Info)
+		}
 	case evIPL:
 		r.bootLoader(data)
 	case evEventTag:
@@ -232,6 +242,8 @@ func (r *Rule) tag(data []byte) {
 	case !ok:
 		r.add(OfData, data)
 	case tagNames[t.ID] != "":
+	case isWindows(t.ID):
+		r.add(OfData, data)
 	default:
 		r.add(OfData, data)
 		r.add(OfText, t.Data)

@@ -19,6 +19,7 @@ func TestMeasured(t *testing.T) {
 	padded := append(slices.Clone(authority), 0, 0, 0xAF)
 	stub := bytesOf(wide("console=x"), uint16(0))
 	aael := bytesOf("LEAA", uint32(5), "a b c")
+	windows := sipa(0x40010001, sipa(0x00040001, byte(0)))
 	for _, c := range []struct {
 		what    string
 		event   uint32
@@ -37,6 +38,8 @@ func TestMeasured(t *testing.T) {
 		{"EV_S_CRTM_VERSION", 8, "x", []string{"data:x"}, true},
 		{"EV_CPU_MICROCODE", 9, "x", nil, false},
 		{"EV_PLATFORM_CONFIG_FLAGS", 10, "x", nil, false},
+		{"EV_PLATFORM_CONFIG_FLAGS of td-shim", 10, string(config("td_payload_svn", uint64(3))) + "x", []string{"info:\x03\x00\x00\x00\x00\x00\x00\x00"}, false},
+		{"EV_PLATFORM_CONFIG_FLAGS of another label", 10, string(config("other", uint64(3))), nil, false},
 		{"EV_TABLE_OF_DEVICES", 11, "x", []string{"data:x"}, false},
 		{"EV_COMPACT_HASH", 12, "x", nil, false},
 		{"EV_NONHOST_CODE", 15, "x", nil, false},
@@ -86,6 +89,8 @@ func TestMeasured(t *testing.T) {
 		{"AAEL with more behind it", 6, string(aael) + "x", []string{"data:" + string(aael) + "x"}, true},
 		{"AAEL, cut", 6, string(aael[:7]), []string{"data:" + string(aael[:7])}, true},
 		{"Linux", 6, "\xec\x22\x3b\x8f\x01\x00\x00\x00x", nil, false},
+		{"Windows", 6, string(windows), []string{"data:" + string(windows)}, false},
+		{"Windows, damaged", 6, string(windows[:9]), []string{"data:" + string(windows[:9])}, false},
 		{"other tag", 6, "\x01\x00\x00\x00\x01\x00\x00\x00x", []string{"data:\x01\x00\x00\x00\x01\x00\x00\x00x", "text:x"}, false},
 		{"tag, damaged", 6, "x", []string{"data:x"}, false},
 	} {

@@ -56,6 +56,9 @@ func decodeTag(data []byte) Event {
 	if !ok {
 		return undecoded(data, "a tag that is longer than the data")
 	}
+	if isWindows(t.ID) {
+		return decodeWindows(t)
+	}
 	e := Event{Data: t, Trailing: len(t.rest)}
 	if t.ID != tagAAEL {
 		return e

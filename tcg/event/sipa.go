@@ -1,0 +1,142 @@
+// Copyright The mrlog Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+// sipaEvents are the events of the Windows Boot Configuration Log by their IDs
+// (wbcl.h of the Windows SDK 10.0.26100): what stands there behind SIPAEVENT_
+// or SIPAERROR_, and how the value is read.
+var sipaEvents = map[uint32]struct {
+	name string
+	form sipaForm
+}{
+	// Containers.
+	0x40010001: {"TRUSTBOUNDARY", sipaData},
+	0x40010002: {"ELAM_AGGREGATION", sipaData},
+	0x40010003: {"LOADEDMODULE_AGGREGATION", sipaData},
+	0xC0010004: {"TRUSTPOINT_AGGREGATION", sipaData},
+	0x40010005: {"KSR_AGGREGATION", sipaData},
+	0x40010006: {"KSR_SIGNED_MEASUREMENT_AGGREGATION", sipaData},
+
+	// Information.
+	0x00020001: {"INFORMATION", sipaData},
+	0x00020002: {"BOOTCOUNTER", sipaNumber},
+	0x00020003: {"TRANSFER_CONTROL", sipaNumber},
+	0x00020004: {"APPLICATION_RETURN", sipaData},
+	0x00020005: {"BITLOCKER_UNLOCK", sipaNumber},
+	0x00020006: {"EVENTCOUNTER", sipaNumber},
+	0x00020007: {"COUNTERID", sipaData},
+	0x00020008: {"MORBIT_NOT_CANCELABLE", sipaFlag},
+	0x00020009: {"APPLICATION_SVN", sipaNumber},
+	0x0002000A: {"SVN_CHAIN_STATUS", sipaNumber},
+	0x0002000B: {"MORBIT_API_STATUS", sipaNumber},
+	0x0002000C: {"IDK_GENERATION_STATUS", sipaNumber},
+
+	// Errors.
+	0x00030001: {"FIRMWAREFAILURE", sipaData},
+	0x80030002: {"TPMFAILURE", sipaData},
+	0x00030003: {"INTERNALFAILURE", sipaData},
+	0x80030004: {"KSRFAILURE", sipaData},
+	0x00030005: {"HYPERVISORFAILURE", sipaData},
+
+	// Parameters of what runs before the operating system.
+	0x00040001: {"BOOTDEBUGGING", sipaFlag},
+	0x00040002: {"BOOT_REVOCATION_LIST", sipaRevocation},
+
+	// Parameters of the operating system.
+	0x00050001: {"OSKERNELDEBUG", sipaFlag},
+	0x00050002: {"CODEINTEGRITY", sipaFlag},
+	0x00050003: {"TESTSIGNING", sipaFlag},
+	0x00050004: {"DATAEXECUTIONPREVENTION", sipaNumber},
+	0x00050005: {"SAFEMODE", sipaFlag},
+	0x00050006: {"WINPE", sipaFlag},
+	0x00050007: {"PHYSICALADDRESSEXTENSION", sipaNumber},
+	0x00050008: {"OSDEVICE", sipaData},
+	0x00050009: {"SYSTEMROOT", sipaText},
+	0x0005000A: {"HYPERVISOR_LAUNCH_TYPE", sipaNumber},
+	0x0005000B: {"HYPERVISOR_PATH", sipaText},
+	0x0005000C: {"HYPERVISOR_IOMMU_POLICY", sipaNumber},
+	0x0005000D: {"HYPERVISOR_DEBUG", sipaFlag},
+	0x0005000E: {"DRIVER_LOAD_POLICY", sipaNumber},
+	0x0005000F: {"SI_POLICY", sipaPolicy},
+	0x00050010: {"HYPERVISOR_MMIO_NX_POLICY", sipaNumber},
+	0x00050011: {"HYPERVISOR_MSR_FILTER_POLICY", sipaNumber},
+	0x00050012: {"VSM_LAUNCH_TYPE", sipaNumber},
+	0x00050013: {"OS_REVOCATION_LIST", sipaRevocation},
+	0x00050014: {"SMT_STATUS", sipaNumber},
+	0x00050020: {"VSM_IDK_INFO", sipaData},
+	0x00050021: {"FLIGHTSIGNING", sipaFlag},
+	0x00050022: {"PAGEFILE_ENCRYPTION_ENABLED", sipaFlag},
+	0x00050023: {"VSM_IDKS_INFO", sipaData},
+	0x00050024: {"HIBERNATION_DISABLED", sipaFlag},
+	0x00050025: {"DUMPS_DISABLED", sipaFlag},
+	0x00050026: {"DUMP_ENCRYPTION_ENABLED", sipaFlag},
+	0x00050027: {"DUMP_ENCRYPTION_KEY_DIGEST", sipaData},
+	0x00050028: {"LSAISO_CONFIG", sipaNumber},
+	0x00050029: {"SBCP_INFO", sipaData},
+	0x00050030: {"HYPERVISOR_BOOT_DMA_PROTECTION", sipaFlag},
+	0x00050031: {"SI_POLICY_SIGNER", sipaData},
+	0x00050032: {"SI_POLICY_UPDATE_SIGNER", sipaData},
+	0x00050033: {"REFS_VOLUME_CHECKPOINT_RECORD_CHECKSUM", sipaData},
+	0x00050034: {"REFS_ROLLBACK_PROTECTION_FROZEN_VOLUME_CHECKSUM", sipaData},
+	0x00050035: {"REFS_ROLLBACK_PROTECTION_USER_PAYLOAD_HASH", sipaData},
+	0x00050036: {"REFS_ROLLBACK_PROTECTION_VERIFICATION_SUCCEEDED", sipaData},
+	0x00050037: {"REFS_ROLLBACK_PROTECTION_VOLUME_FIRST_EVER_MOUNT", sipaData},
+	0x0005003A: {"VSM_SEALED_SI_POLICY", sipaData},
+	0x0005003B: {"VSM_DRTM_KEYROLL_DETECTED", sipaData},
+	0x0005003C: {"VSM_SRTM_UNSEAL_POLICY", sipaData},
+	0x0005003D: {"VSM_SRTM_ANTI_ROLLBACK_COUNTER", sipaData},
+	0x00050040: {"VTL1_DUMP_CONFIG", sipaData},
+
+	// Authorities.
+	0x00060001: {"NOAUTHORITY", sipaData},
+	0x00060002: {"AUTHORITYPUBKEY", sipaData},
+
+	// Modules.
+	0x00070001: {"FILEPATH", sipaText},
+	0x00070002: {"IMAGESIZE", sipaNumber},
+	0x00070003: {"HASHALGORITHMID", sipaAlgorithm},
+	0x00070004: {"AUTHENTICODEHASH", sipaData},
+	0x00070005: {"AUTHORITYISSUER", sipaText},
+	0x00070006: {"AUTHORITYSERIAL", sipaData},
+	0x00070007: {"IMAGEBASE", sipaAddress},
+	0x00070008: {"AUTHORITYPUBLISHER", sipaText},
+	0x00070009: {"AUTHORITYSHA1THUMBPRINT", sipaData},
+	0x0007000A: {"IMAGEVALIDATED", sipaFlag},
+	0x0007000B: {"MODULE_SVN", sipaNumber},
+	0x0007000C: {"MODULE_PLUTON", sipaData},
+	0x0007000D: {"MODULE_ORIGINAL_FILENAME", sipaText},
+	0x0007000E: {"MODULE_VERSION", sipaVersion},
+	0x0007000F: {"PUBLISHER_OEMNAME", sipaText},
+
+	// Trust points.
+	0x80080001: {"QUOTE", sipaData},
+	0x80080002: {"QUOTESIGNATURE", sipaData},
+	0x80080003: {"AIKID", sipaData},
+	0x80080004: {"AIKPUBDIGEST", sipaData},
+
+	// Early launch anti-malware.
+	0x00090001: {"ELAM_KEYNAME", sipaText},
+	0x00090002: {"ELAM_CONFIGURATION", sipaData},
+	0x00090003: {"ELAM_POLICY", sipaData},
+	0x00090004: {"ELAM_MEASURED", sipaData},
+
+	// Virtualization-based security.
+	0x000A0001: {"VBS_VSM_REQUIRED", sipaFlag},
+	0x000A0002: {"VBS_SECUREBOOT_REQUIRED", sipaFlag},
+	0x000A0003: {"VBS_IOMMU_REQUIRED", sipaFlag},
+	0x000A0004: {"VBS_MMIO_NX_REQUIRED", sipaFlag},
+	0x000A0005: {"VBS_MSR_FILTERING_REQUIRED", sipaFlag},
+	0x000A0006: {"VBS_MANDATORY_ENFORCEMENT", sipaFlag},
+	0x000A0007: {"VBS_HVCI_POLICY", sipaNumber},
+	0x000A0008: {"VBS_MICROSOFT_BOOT_CHAIN_REQUIRED", sipaFlag},
+	0x000A0009: {"VBS_DUMP_USES_AMEROOT", sipaFlag},
+	0x000A000A: {"VBS_VSM_NOSECRETS_ENFORCED", sipaFlag},
+
+	// Kernel soft restart, and late launch.
+	0x000B0001: {"KSR_SIGNATURE", sipaData},
+	0x000C0001: {"DRTM_STATE_AUTH", sipaData},
+	0x000C0002: {"DRTM_SMM_LEVEL", sipaNumber},
+	0x000C0003: {"DRTM_AMD_SMM_HASH", sipaData},
+	0x000C0004: {"DRTM_AMD_SMM_SIGNER_KEY", sipaData},
+}
