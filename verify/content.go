@@ -240,7 +240,7 @@ func (h *Hasher) event(rec *mrlog.Record, d mrlog.Digest) Content {
 		if h.sum = d.Alg.AppendSum(h.sum[:0], part.Data); !bytes.Equal(h.sum, d.Sum) {
 			continue
 		}
-		if len(part.Data) != len(rec.Content) {
+		if len(part.Data) < len(rec.Content) {
 			return Part
 		}
 		return Matches

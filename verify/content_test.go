@@ -93,6 +93,8 @@ func TestEvents(t *testing.T) {
 		{"GRUB's command", 13, "grub_cmd: set x\x00", "set x", verify.Part},
 		{"GRUB's command, altered", 13, "grub_cmd: set y\x00", "set x", verify.Opaque},
 		{"GRUB's file", 13, "/grub.cfg\x00", "/grub.cfg\x00", verify.Opaque},
+		{"loader's text without half of its NUL", 13, "q\x00u\x00\x00", "q\x00u\x00\x00\x00", verify.Matches},
+		{"loader's text without half of its NUL, altered", 13, "q\x00u\x00\x00", "q\x00i\x00\x00\x00", verify.Opaque},
 		{"section's name", 13, ".\x00l\x00i\x00n\x00u\x00x\x00\x00\x00", ".linux\x00", verify.Part},
 		{"section", 13, ".\x00l\x00i\x00n\x00u\x00x\x00\x00\x00", "the kernel", verify.Opaque},
 		{"AAEL", 6, "LEAA\x05\x00\x00\x00a b c", "LEAA\x05\x00\x00\x00a b c", verify.Matches},

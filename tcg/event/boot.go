@@ -81,6 +81,13 @@ func isWide(data []byte) bool {
 	return len(data) >= 2 && len(data)%2 == 0 && data[0] != 0 && data[1] == 0
 }
 
+// isHalved reports whether data looks like UTF-16 of ASCII text with half of its
+// NUL, as older sd-boot logs what it measures with the whole of it.
+func isHalved(data []byte) bool {
+	n := len(data) - 1
+	return n >= 2 && data[n] == 0 && isWide(data[:n])
+}
+
 // sectionName returns the bytes that are measured for the section whose name
 // stands in data as UTF-16.
 func sectionName(data []byte) ([]byte, bool) {
@@ -101,7 +108,7 @@ func sectionName(data []byte) ([]byte, bool) {
 }
 
 func decodeBootLoader(data []byte) Event {
-	if isWide(data) {
+	if isWide(data) || isHalved(data) {
 		s := strings.TrimRight(fromUTF16(data), "\x00")
 		b := Boot{What: BootText, Text: s, Wide: true}
 		if sections[s] != nil {

@@ -120,6 +120,7 @@ var decodings = []struct {
 	{"grub's file", 13, []byte("(hd0,gpt1)/boot/grub/grub.cfg\x00"), "file (hd0,gpt1)/boot/grub/grub.cfg", `"what":"file"`},
 	{"shim", 13, []byte("MokListX\x00"), "shim: MokListX", `"what":"shim"`},
 	{"stub's command line", 13, bytesOf(wide("console=ttyS0 root=x"), uint16(0)), "console=ttyS0 root=x", `"what":"text","text":"console=ttyS0 root=x","utf16":true`},
+	{"loader's command line, half of its NUL", 13, bytesOf(wide("quiet rw"), byte(0)), "quiet rw", `"what":"text","text":"quiet rw","utf16":true`},
 	{"stub's section", 13, bytesOf(wide(".linux"), uint16(0)), "section .linux", `"what":"section"`},
 	{"other text of a loader", 13, []byte("hello\x00"), "hello", `"what":"other"`},
 	{"other bytes of a loader", 13, []byte{1, 2, 3}, "010203", `"kind":"data"`},

@@ -63,7 +63,7 @@ type Of uint8
 // digest: with OfVariable the variable's name, with OfText what kind of text it
 // is.
 const (
-	OfData     Of = iota // the whole data
+	OfData     Of = iota // the whole data; see Measured for the one that lacks a byte
 	OfVariable           // the contents of a UEFI variable, without its name
 	OfText               // a text without its producer's prefix, or without its end
 	OfName               // the name of a section of a kernel image, in ASCII
@@ -88,7 +88,7 @@ func (o Of) String() string {
 // Part is a part of an event's data that a digest may be of.
 type Part struct {
 	Of   Of
-	Data []byte // of the record's content, borrowed; not to be changed
+	Data []byte // of the record's content mostly, borrowed; not to be changed
 }
 
 const maxParts = 4
@@ -122,7 +122,7 @@ func (r *Rule) add(of Of, data []byte) {
 
 // Measured gives the rule for a TCG event ([mrlog.TypePCClient]), and one
 // without parts for any other record. It looks at a few bytes of the content
-// and copies none.
+// and copies none, but for a text that was logged without its last byte.
 //
 // The rules are those of PFP 1.06, table of event types, as firmware, boot
 // loaders and kernels in the field follow them:
@@ -141,8 +141,9 @@ func (r *Rule) add(of Of, data []byte) {
 //   - EV_IPL of GRUB: of the text that follows "grub_cmd: " and its like; in
 //     older builds ("grub_cmd " and no colon) with its NUL. Of sd-stub: of the
 //     text as logged, or of the name of a section in ASCII; the section's
-//     contents come next under the same name. Files and what shim logs are not
-//     in the log.
+//     contents come next under the same name. Of older sd-boot, which logs
+//     half of the text's NUL: of the text with all of it. Files and what
+//     shim logs are not in the log.
 //   - EV_PLATFORM_CONFIG_FLAGS of td-shim: of the information behind the
 //     descriptor and its length.
 //   - EV_EVENT_TAG of Windows: of the data, container and all.
@@ -211,6 +212,10 @@ func (r *Rule) bootLoader(data []byte) {
 		if name, ok := sectionName(data); ok {
 			r.add(OfName, name)
 		}
+		return
+	}
+	if isHalved(data) {
+		r.add(OfData, append(data[:len(data):len(data)], 0))
 		return
 	}
 	if prefix, _ := grubPrefix(data); prefix > 0 {

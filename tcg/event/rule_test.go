@@ -120,6 +120,21 @@ func TestMeasured(t *testing.T) {
 	}
 }
 
+// TestMeasuredHalved: older sd-boot logged one byte of a text's NUL and measured
+// two.
+func TestMeasuredHalved(t *testing.T) {
+	halved := bytesOf(wide("quiet"), byte(0))
+	data := slices.Clip(append(slices.Clone(halved), 0xAA)) // what follows in the log
+	rec := record(13, data[:len(halved)])
+	rule := event.Measured(rec)
+	if p := rule.Parts(); len(p) != 1 || p[0].Of != event.OfData || string(p[0].Data) != string(halved)+"\x00" || rule.Certain {
+		t.Errorf("%q, certain: %v", p, rule.Certain)
+	}
+	if data[len(halved)] != 0xAA {
+		t.Error("it wrote into the log")
+	}
+}
+
 // BenchmarkMeasured is what a verifier pays for each record besides hashing.
 func BenchmarkMeasured(b *testing.B) {
 	for _, rec := range []*mrlog.Record{
