@@ -71,7 +71,9 @@ func (d *jsonRecord) parsePCClient(raw []byte, b *mrlog.Batch, r *mrlog.Record) 
 					return false, false
 				}
 				if r.Event, ok = mrlog.EventByName(string(text)); !ok {
-					return false, false
+					if r.Event = unnamedEvent; !d.extra || len(text) == 0 {
+						return false, false
+					}
 				}
 				name, _ := mrlog.EventName(r.Event)
 				loose = string(v[1:len(v)-1]) != name
@@ -91,7 +93,9 @@ func (d *jsonRecord) parsePCClient(raw []byte, b *mrlog.Batch, r *mrlog.Record) 
 				return false, false
 			}
 		default:
-			return false, false
+			if !d.extra {
+				return false, false
+			}
 		}
 		w.loose = w.loose || loose
 	}
@@ -124,7 +128,9 @@ func (d *jsonRecord) parseIMATemplate(raw []byte, b *mrlog.Batch, r *mrlog.Recor
 				return false, false
 			}
 		default:
-			return false, false
+			if !d.extra {
+				return false, false
+			}
 		}
 		w.loose = w.loose || loose
 	}

@@ -60,6 +60,7 @@ type jsonRecord struct {
 	opts    Options
 	seq     bool // the writer of the same form is a SeqWriter
 	late    bool // the last record's number stood after its register
+	extra   bool // a content's members that are not known are passed over, see Known
 	digests [mrlog.MaxDigests]mrlog.Digest
 }
 

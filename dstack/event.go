@@ -105,11 +105,7 @@ func Measured(r *mrlog.Record) (e Event, preimage []byte, ok bool) {
 		e, ok = ParsePreimage(r.Content)
 		return e, r.Content, ok
 	case r.Type == mrlog.TypeNamed && r.Form == mrlog.FormJSON && string(r.Name) == TypeName:
-		if _, err := strict.Check(r.Content); err != nil {
-			return Event{}, nil, false
-		}
-		var p parser
-		el, _, err := p.parse(r.Content)
+		el, err := elementOf(r.Content)
 		if err != nil || !el.runtime() {
 			return Event{}, nil, false
 		}
@@ -118,4 +114,21 @@ func Measured(r *mrlog.Record) (e Event, preimage []byte, ok bool) {
 		return e, preimage, ok
 	}
 	return Event{}, nil, false
+}
+
+// Check reports what keeps a content of the type [TypeName] from being an event
+// of dstack, nil if it is one.
+func Check(content []byte) error {
+	_, err := elementOf(content)
+	return err
+}
+
+// elementOf parses an event that nobody has looked at.
+func elementOf(content []byte) (element, error) {
+	if _, err := strict.Check(content); err != nil {
+		return element{}, err
+	}
+	var p parser
+	e, _, err := p.parse(content)
+	return e, err
 }

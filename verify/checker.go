@@ -75,7 +75,7 @@ func (c *Checker) Log(ctx context.Context, l Log) error {
 	contents := func(records []mrlog.Record, answers []Contents) {
 		h, _ := hashers.Get().(*Hasher)
 		if h == nil {
-			h = new(Hasher)
+			h = &Hasher{Format: l.Reader.Header().Format}
 		}
 		h.Each(records, answers)
 		hashers.Put(h)
@@ -214,7 +214,7 @@ func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, conten
 		t.opaque++
 	case Differs:
 		t.differs++
-		c.find(number, rec, d.Alg, fmt.Sprintf("content does not hash to its %s digest: it is not what was measured", d.Alg))
+		c.find(number, rec, d.Alg, contradiction(rec, d.Alg))
 	}
 }
 

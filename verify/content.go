@@ -6,11 +6,11 @@ package verify
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 
 	"mrlog.dev"
 	"mrlog.dev/cel"
 	"mrlog.dev/dstack"
-	"mrlog.dev/systemd"
 	"mrlog.dev/tcg/event"
 )
 
@@ -24,12 +24,13 @@ const (
 	Opaque Content = iota
 	// Matches: the content hashes to the digest, all of it.
 	Matches
-	// Differs: by the rule of its type the content hashes to another value.
+	// Differs: by the rule of its type the content hashes to another value, or
+	// it is not what its type says at all.
 	Differs
 	// Part: a part of the content hashes to the digest: a UEFI variable's
 	// contents without its name, a text without the prefix that says what it
-	// is, systemd's "string". What stands beside it only describes it, and
-	// could be anything.
+	// is, systemd's "string", the members that are known where there are
+	// others. What stands beside it only describes it, and could be anything.
 	Part
 )
 
@@ -46,11 +47,16 @@ func (c Content) String() string {
 	return "opaque"
 }
 
-// Hasher compares contents with digests. It keeps a buffer between calls; use
-// one per goroutine.
+// Hasher compares contents with digests. The zero value is ready for use. It
+// keeps a buffer between calls; use one per goroutine.
 type Hasher struct {
-	buf []byte // contents' TLVs
-	sum []byte
+	// Format of the log, [mrlog.Header.Format]. In those that verifiers derive
+	// from logs, events have no data to compare.
+	Format string
+
+	buf   []byte // contents' TLVs
+	sum   []byte
+	known *cel.Known
 }
 
 // Contents are the answers for the digests of one record, in their order.
@@ -130,11 +136,15 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 	}
 	switch rec.Form {
 	case mrlog.FormRaw:
-	case mrlog.FormJSON:
-		return h.json(rec, d)
-	default:
+		return h.raw(rec, d, tlv)
+	case mrlog.FormText:
 		return Opaque
 	}
+	return h.whole(rec, d)
+}
+
+// raw is compare for a content that is as its type has it.
+func (h *Hasher) raw(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content {
 	data, certain := rec.Content, false
 	switch rec.Type {
 	case mrlog.TypeCCCEL:
@@ -190,43 +200,6 @@ func (h *Hasher) template(rec *mrlog.Record, d mrlog.Digest) Content {
 	return Differs
 }
 
-// json compares what a JSON content says was measured, which never is all of it.
-func (h *Hasher) json(rec *mrlog.Record, d mrlog.Digest) Content {
-	var data []byte
-	certain := false
-	switch {
-	case rec.Type == mrlog.TypeSystemd:
-		if data, certain = systemd.Measured(rec.Content); !certain {
-			return Opaque // cut short, or keyed
-		}
-		// Older versions wrote the text as it was: what looks like an escape
-		// may be none.
-		if c, err := systemd.Parse(rec.Content); err == nil && bytes.IndexByte(rec.Content, '\\') >= 0 {
-			if h.sum = d.Alg.AppendSum(h.sum[:0], []byte(c.String)); bytes.Equal(h.sum, d.Sum) {
-				return Part
-			}
-		}
-	case rec.Type == mrlog.TypeNamed && string(rec.Name) == cel.TypeTSS2:
-		data, certain = cel.MeasuredTSS2(rec)
-	case rec.Type == mrlog.TypeNamed && string(rec.Name) == dstack.TypeName:
-		var e dstack.Event
-		if e, data, certain = dstack.Measured(rec); e.Ambiguous() {
-			return Opaque // an event of another name has the same digest
-		}
-	}
-	if data == nil {
-		return Opaque
-	}
-	h.sum = d.Alg.AppendSum(h.sum[:0], data)
-	switch {
-	case bytes.Equal(h.sum, d.Sum):
-		return Part
-	case certain:
-		return Differs
-	}
-	return Opaque
-}
-
 // event compares the data of a TCG event, of which the digest may be of one
 // part or another.
 func (h *Hasher) event(rec *mrlog.Record, d mrlog.Digest) Content {
@@ -263,4 +236,15 @@ func (h *Hasher) normal(d mrlog.Digest) bool {
 		}
 	}
 	return false
+}
+
+// contradiction says how a content that differs contradicts a digest.
+func contradiction(rec *mrlog.Record, alg mrlog.Alg) string {
+	if rec.Form != mrlog.FormRaw {
+		var h Hasher
+		if _, _, err := h.measured(rec); err != nil {
+			return fmt.Sprintf("content is not what its type says, and its %s digest cannot be of it: %v", alg, err)
+		}
+	}
+	return fmt.Sprintf("content does not hash to its %s digest: it is not what was measured", alg)
 }

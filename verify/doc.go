@@ -14,7 +14,8 @@
 //   - unbound otherwise.
 //
 // A log with a finding does not verify: a content that contradicts its digest
-// where the rule is known, an INIT record that cannot be used, a record without
+// where the rule is known, or is not what its type says (members beside what
+// the type has are let be, and not bound), an INIT record that cannot be used, a record without
 // a digest in a compared bank, numbers or types that make no sense after those
 // before (a type decides how a content is read, and nobody measures it), a
 // stated final value that is not the replay's. SHA-1 alone proves nothing.

@@ -492,7 +492,8 @@ func TestContent(t *testing.T) {
 		{"violation", mrlog.Record{Type: mrlog.TypeIMATemplate, Notes: mrlog.NoteViolation, Content: cos}, "sha1:" + strings.Repeat("ff", 20), verify.Opaque},
 		{"padded", mrlog.Record{Type: mrlog.TypeCCCEL, Notes: mrlog.NotePadded, Content: aael}, "sha256:" + strings.Repeat("ff", 32), verify.Opaque},
 		{"unknown algorithm", mrlog.Record{Type: mrlog.TypeCCCEL, Content: aael}, "0x0044:00", verify.Opaque},
-		{"kept as JSON", mrlog.Record{Type: mrlog.TypeCCCEL, Form: mrlog.FormJSON, Content: aael}, "sha256:65aad3b1620d4fe224d727579db2db87ff5c033f3e4424ae0fd72eb1149d3bd5", verify.Opaque},
+		{"line that is no string", mrlog.Record{Type: mrlog.TypeCCCEL, Form: mrlog.FormJSON, Content: aael}, "sha256:65aad3b1620d4fe224d727579db2db87ff5c033f3e4424ae0fd72eb1149d3bd5", verify.Differs},
+		{"text for people", mrlog.Record{Type: mrlog.TypeIMATemplate, Form: mrlog.FormText, Content: aael}, "sha256:65aad3b1620d4fe224d727579db2db87ff5c033f3e4424ae0fd72eb1149d3bd5", verify.Opaque},
 	} {
 		d, err := mrlog.ParseDigest(c.digest)
 		if err != nil {

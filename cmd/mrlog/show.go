@@ -278,7 +278,7 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 	defer p.done()
 	var (
 		replay mrlog.Replay
-		hasher verify.Hasher
+		hasher = verify.Hasher{Format: in.Reader.Header().Format}
 		row    shown
 		sum    = summary{locality: -1}
 		begun  bool
