@@ -92,6 +92,8 @@ func TestEvents(t *testing.T) {
 		{"authority, altered", 0x800000E0, string(boot) + "\xaf", "x", verify.Differs},
 		{"GRUB's command", 13, "grub_cmd: set x\x00", "set x", verify.Part},
 		{"GRUB's command, altered", 13, "grub_cmd: set y\x00", "set x", verify.Opaque},
+		{"firmware version", 8, "1.0", "1.0", verify.Matches},
+		{"firmware version of Dell", 8, "1.0", "x", verify.Opaque},
 		{"GRUB's file", 13, "/grub.cfg\x00", "/grub.cfg\x00", verify.Opaque},
 		{"loader's text without half of its NUL", 13, "q\x00u\x00\x00", "q\x00u\x00\x00\x00", verify.Matches},
 		{"loader's text without half of its NUL, altered", 13, "q\x00u\x00\x00", "q\x00i\x00\x00\x00", verify.Opaque},
@@ -112,6 +114,26 @@ func TestEvents(t *testing.T) {
 			if got := h.Content(&rec, d); got != c.want {
 				t.Errorf("%s, %s: %s, want %s", c.what, alg, got, c.want)
 			}
+		}
+	}
+
+	// Firmware for TPM 1.2 measured the contents of configuration variables,
+	// too: only what has SHA-1 alone is of such.
+	var h verify.Hasher
+	rec := mrlog.Record{Type: mrlog.TypePCClient, Event: 0x80000001, Content: boot}
+	old := mrlog.Digest{Alg: mrlog.SHA1, Sum: mrlog.SHA1.AppendSum(nil, []byte("ab"))}
+	other := mrlog.Digest{Alg: mrlog.SHA256, Sum: mrlog.SHA256.AppendSum(nil, []byte("ab"))}
+	for _, c := range []struct {
+		digests []mrlog.Digest
+		want    verify.Content
+	}{
+		{[]mrlog.Digest{old}, verify.Part},
+		{[]mrlog.Digest{other}, verify.Differs},
+		{[]mrlog.Digest{old, other}, verify.Differs},
+	} {
+		rec.Digests = c.digests
+		if got := h.Content(&rec, c.digests[0]); got != c.want {
+			t.Errorf("configuration variable with %d digests, %s: %s, want %s", len(c.digests), c.digests[0].Alg, got, c.want)
 		}
 	}
 }

@@ -129,6 +129,8 @@ var decodings = []struct {
 	{"load options", 6, bytesOf(uint32(0x8F3B22ED), uint32(26), "LOADED_IMAGE::LoadOptions\x00"), "Linux load options", ``},
 	{"loader.conf", 6, bytesOf(uint32(0xF5BC582A), uint32(24), wide("loader.conf"), uint16(0)), "loader.conf", `"name":"loader.conf"`},
 	{"unknown tag", 6, bytesOf(uint32(1), uint32(2), "\x01\x02", byte(9)), "tag 0x00000001: 0102 (+1 byte)", `"id":"0x00000001","data":"0102"`},
+	{"name without a tag", 6, []byte("LOADED_IMAGE::LoadOptions\x00"), "LOADED_IMAGE::LoadOptions", `"text":"LOADED_IMAGE::LoadOptions"`},
+	{"name shorter than a tag", 6, []byte("x y\x00"), "undecodable (a tag that is longer than the data): 78207900", ``},
 	{"tag, cut", 6, bytesOf(uint32(1), uint32(20), "x"), "undecodable (a tag that is longer than the data): 010000001400000078", ``},
 	{"AAEL", 6, bytesOf("LEAA", uint32(18), "a.example op {x y}"), "a.example op {x y}", `"kind":"aael","domain":"a.example","operation":"op","content":"{x y}"`},
 	{"AAEL of two words", 6, bytesOf("LEAA", uint32(4), "a op"), "undecodable (an event of the attestation agent that is not domain, operation and content): AAEL: a op", ``},

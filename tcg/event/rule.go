@@ -115,7 +115,7 @@ func (r *Rule) add(of Of, data []byte) {
 		}
 	}
 	if int(r.n) < maxParts {
-		r.parts[r.n] = Part{of, data}
+		r.parts[r.n] = Part{Of: of, Data: data}
 		r.n++
 	}
 }
@@ -127,12 +127,16 @@ func (r *Rule) add(of Of, data []byte) {
 // The rules are those of PFP 1.06, table of event types, as firmware, boot
 // loaders and kernels in the field follow them:
 //
-//   - The digest is of the data: EV_SEPARATOR, EV_ACTION, EV_S_CRTM_VERSION,
+//   - The digest is of the data: EV_SEPARATOR, EV_ACTION,
 //     EV_OMIT_BOOT_DEVICE_EVENTS, EV_EFI_VARIABLE_DRIVER_CONFIG,
 //     EV_EFI_VARIABLE_BOOT2, EV_EFI_VARIABLE_AUTHORITY, EV_EFI_GPT_EVENT,
 //     EV_EFI_ACTION, the AAEL tag of EV_EVENT_TAG, and the runtime events of
 //     dstack. A separator of another value than 0 and FFFFFFFF tells of an
 //     error, and its digest may be of an error value that is not logged.
+//   - EV_S_CRTM_VERSION: of the data, too; but servers of Dell hash something
+//     that is not in the log.
+//   - EV_EFI_VARIABLE_DRIVER_CONFIG in a record of SHA-1 alone: also of the
+//     variable's contents, as firmware for TPM 1.2 measured it.
 //   - EV_EFI_VARIABLE_BOOT: of the variable's contents (EDK II), or of the data
 //     (other firmware).
 //   - EV_EFI_VARIABLE_AUTHORITY with bytes behind the variable, as shim logs
@@ -164,9 +168,14 @@ func Measured(rec *mrlog.Record) Rule {
 	switch rec.Event {
 	case evNoAction, evPostCode, evPostCode2, evCRTMContents, evMicrocode, evCompactHash,
 		evNonhostCode, evNonhostConfig, evApplication, evBootDriver, evRuntimeDriver, evBlob, evBlob2, evTables, evTables2:
-	case evAction, evCRTMVersion, evOmitBootDevice, evVariableDriverConfig, evGPT, evEFIAction, evVariableBoot2:
+	case evAction, evOmitBootDevice, evVariableDriverConfig, evGPT, evEFIAction, evVariableBoot2:
 		r.Certain = true
 		r.add(OfData, data)
+		if rec.Event == evVariableDriverConfig && onlySHA1(rec) {
+			if v, ok := cutVariable(data); ok {
+				r.add(OfVariable, v.contents)
+			}
+		}
 	case evSeparator:
 		if len(data) == 4 {
 			v := binary.LittleEndian.Uint32(data)
@@ -203,6 +212,11 @@ func Measured(rec *mrlog.Record) Rule {
 		r.add(OfData, data)
 	}
 	return r
+}
+
+// onlySHA1 reports whether a record is as in a log of TCG 1.2.
+func onlySHA1(rec *mrlog.Record) bool {
+	return len(rec.Digests) == 1 && rec.Digests[0].Alg == mrlog.SHA1
 }
 
 // bootLoader is the rule of EV_IPL.

@@ -35,7 +35,7 @@ func TestMeasured(t *testing.T) {
 		{"EV_SEPARATOR of Windows", 4, "WBCL", []string{"data:WBCL"}, false},
 		{"EV_ACTION", 5, "x", []string{"data:x"}, true},
 		{"EV_S_CRTM_CONTENTS", 7, "x", nil, false},
-		{"EV_S_CRTM_VERSION", 8, "x", []string{"data:x"}, true},
+		{"EV_S_CRTM_VERSION", 8, "x", []string{"data:x"}, false},
 		{"EV_CPU_MICROCODE", 9, "x", nil, false},
 		{"EV_PLATFORM_CONFIG_FLAGS", 10, "x", nil, false},
 		{"EV_PLATFORM_CONFIG_FLAGS of td-shim", 10, string(config("td_payload_svn", uint64(3))) + "x", []string{"info:\x03\x00\x00\x00\x00\x00\x00\x00"}, false},

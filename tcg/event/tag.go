@@ -16,6 +16,10 @@ const tagAAEL = 0x4141454C
 // tagLoadOptions is the id of the command line that Linux was started with.
 const tagLoadOptions = 0x8F3B22ED
 
+// minTagText is the size from which a tag that does not fit its data may be a
+// text: that of a tag's head.
+const minTagText = 8
+
 // tagNames are the ids that are known besides; the digest is of something that
 // is not in the log.
 var tagNames = map[uint32]string{
@@ -54,6 +58,11 @@ type Agent struct {
 func decodeTag(data []byte) Event {
 	t, ok := cutTag(data)
 	if !ok {
+		// In logs of some CC guests Linux's load options are named, and
+		// nothing else stands there.
+		if s, ok := textOf(data); ok && len(data) >= minTagText {
+			return Event{Data: Text{Text: s}}
+		}
 		return undecoded(data, "a tag that is longer than the data")
 	}
 	if isWindows(t.ID) {
