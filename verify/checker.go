@@ -21,14 +21,19 @@ import (
 type Checker struct {
 	o      Options
 	replay mrlog.Replay
-	rep    Report
+	rep    Report // but for findings and registers
 	banks  []*tally
-	inits  int // refused INIT records taken into the report
+	inits  int // refused INIT records taken into the findings
 
-	// Of the log at hand.
-	log   Log
+	log   Log // the one at hand
+	logs  int // so far
 	lanes map[mrlog.Register]*lane
 	lane  *lane // of the last record
+
+	// The first findings, and the first that are made where a register's
+	// expected values had been reached: the log may be accepted up to there.
+	findings, after []found
+	found           int // in all
 
 	// Registers of which a value is expected and that were extended in a
 	// bank that cannot be replayed.
@@ -41,14 +46,11 @@ type tally struct {
 	alg      mrlog.Alg
 	expected []byte
 	prefix   int64 // records after which the expected value was reached; -1
-	records  int64
+	holds    bool  // it is the value now
 
-	matches, opaque, differs uint64
-
-	// Records of the register without a digest of this bank, and what is to
-	// be said of the first.
-	missing uint64
-	first   Finding
+	counts
+	at    counts  // where all expected values of the register were reached
+	first Finding // what is to be said of the first missing record
 }
 
 // New returns a Checker. Expectations that cannot be judged, or contradict each
@@ -57,7 +59,7 @@ func New(o Options) (*Checker, error) {
 	if err := checkExpectations(o.Expect); err != nil {
 		return nil, err
 	}
-	c := &Checker{o: o}
+	c := &Checker{o: o, lanes: make(map[mrlog.Register]*lane)}
 	for _, e := range o.Expect {
 		c.tally(e.Register, e.Alg) // so that a record without the digest is noticed
 	}
@@ -68,7 +70,8 @@ func New(o Options) (*Checker, error) {
 // *mrlog.SyntaxError for malformed input, with the log's name before it; the
 // Checker is then spent.
 func (c *Checker) Log(ctx context.Context, l Log) error {
-	c.log, c.lanes, c.lane = l, make(map[mrlog.Register]*lane), nil
+	c.log, c.lane = l, nil
+	c.logs++
 	// Of a log whose digests are all derived it is known that the contents
 	// match. A reader that derives some beside the logged ones is a Hasher, too.
 	var hashers sync.Pool
@@ -113,7 +116,7 @@ func (c *Checker) Log(ctx context.Context, l Log) error {
 		return fmt.Errorf("%s: %w", l.Name, err)
 	}
 	if err := convert.CheckMR(l.Reader, &c.replay); err != nil {
-		c.add(Finding{Whole: true, Log: l.Name, Text: err.Error()})
+		c.add(Finding{Whole: true, Log: l.Name, Text: err.Error()}, 0)
 	}
 	return nil
 }
@@ -152,6 +155,9 @@ func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) e
 	if rec.Notes&mrlog.NoteSpaceAssumed != 0 {
 		c.place(rec)
 	}
+	if err := c.enter(number, rec); err != nil {
+		return err
+	}
 	if err := c.replay.Extend(one); err != nil {
 		return err
 	}
@@ -160,23 +166,12 @@ func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) e
 			if c.inits < len(errs) {
 				c.find(number, rec, errs[c.inits].Alg, errs[c.inits].Error())
 			} else {
-				c.rep.Found++
+				c.found++
+				c.lane.found++
 			}
 		}
 	}
-	if c.lane == nil || c.lane.register != rec.Register {
-		if c.lane = c.lanes[rec.Register]; c.lane == nil {
-			if len(c.lanes) == mrlog.MaxReplayBanks {
-				return &mrlog.SyntaxError{
-					Format: "registers", Line: rec.Span.Line, Offset: rec.Span.Offset, Record: number,
-					Err: fmt.Errorf("more than %d of them: %w", mrlog.MaxReplayBanks, mrlog.ErrLimit),
-				}
-			}
-			c.lane = &lane{register: rec.Register}
-			c.lanes[rec.Register] = c.lane
-		}
-	}
-	if text := c.lane.next(rec); text != "" {
+	if text := c.lane.next(rec, c.logs); text != "" {
 		c.find(number, rec, 0, text)
 	}
 	if rec.NotExtended {
@@ -197,6 +192,32 @@ func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) e
 		c.digest(number, rec, d, content)
 	}
 	c.covered(number, rec)
+	c.lane.mark()
+	return nil
+}
+
+// enter turns to the lane of a record's register.
+func (c *Checker) enter(number int64, rec *mrlog.Record) error {
+	if c.lane == nil || c.lane.register != rec.Register {
+		if c.lane = c.lanes[rec.Register]; c.lane == nil {
+			if len(c.lanes) == mrlog.MaxReplayBanks {
+				return &mrlog.SyntaxError{
+					Format: "registers", Line: rec.Span.Line, Offset: rec.Span.Offset, Record: number,
+					Err: fmt.Errorf("more than %d of them: %w", mrlog.MaxReplayBanks, mrlog.ErrLimit),
+				}
+			}
+			c.lane = &lane{register: rec.Register}
+			for _, t := range c.banks {
+				if t.expected != nil && t.register == rec.Register {
+					c.lane.banks = append(c.lane.banks, t)
+				}
+			}
+			c.lanes[rec.Register] = c.lane
+		}
+	}
+	if !rec.NotExtended {
+		c.lane.extended++
+	}
 	return nil
 }
 
@@ -204,8 +225,11 @@ func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) e
 func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, content Content) {
 	t := c.tally(rec.Register, d.Alg)
 	t.records++
-	if t.expected != nil && bytes.Equal(c.replay.Value(rec.Register, d.Alg), t.expected) {
-		t.prefix = t.records
+	if t.expected != nil {
+		c.lane.moved = true
+		if t.holds = bytes.Equal(c.replay.Value(rec.Register, d.Alg), t.expected); t.holds {
+			t.prefix = t.records
+		}
 	}
 	switch content {
 	case Matches:
@@ -222,9 +246,8 @@ func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, conten
 // register is extended in all its banks at once: nothing proves that such a
 // record was.
 func (c *Checker) covered(number int64, rec *mrlog.Record) {
-	for _, t := range c.banks {
-		if t.expected == nil || t.register != rec.Register || !t.alg.Binds() ||
-			slices.ContainsFunc(rec.Digests, func(d mrlog.Digest) bool { return d.Alg == t.alg }) {
+	for _, t := range c.lane.banks {
+		if !t.alg.Binds() || slices.ContainsFunc(rec.Digests, func(d mrlog.Digest) bool { return d.Alg == t.alg }) {
 			continue
 		}
 		if t.missing == 0 {
@@ -264,35 +287,65 @@ func (c *Checker) finding(number int64, rec *mrlog.Record, alg mrlog.Alg, text s
 }
 
 func (c *Checker) find(number int64, rec *mrlog.Record, alg mrlog.Alg, text string) {
-	c.add(c.finding(number, rec, alg, text))
+	c.lane.found++
+	c.add(c.finding(number, rec, alg, text), c.lane.place(rec))
 }
 
-func (c *Checker) add(f Finding) {
-	c.rep.Found++
-	if len(c.rep.Findings) < MaxFindings {
-		c.rep.Findings = append(c.rep.Findings, f)
+func (c *Checker) add(f Finding, place int64) {
+	list := &c.findings
+	if !f.Whole && c.lane.reached > 0 {
+		list = &c.after
 	}
+	if len(*list) < MaxFindings {
+		*list = append(*list, found{f, place, c.found})
+	}
+	c.found++
 }
 
 // Report compares the replay of all logs with what was expected. It ends the
 // verification: call it once.
 func (c *Checker) Report() *Report {
-	rep := &c.rep
+	rep := c.report(c.o.Prefix)
+	if !c.o.Prefix && !rep.OK() {
+		rep.PrefixHelps = c.report(true).OK()
+	}
+	return rep
+}
+
+// report compares; with prefix, the log of a register may go on past it.
+func (c *Checker) report(prefix bool) *Report {
+	rep := c.rep
 	rep.Skipped = c.replay.Skipped()
-	for _, b := range c.replay.Banks() {
-		t := c.tally(b.Register, b.Alg)
-		rep.Registers = append(rep.Registers, Register{
-			Bank: b, Expected: t.expected, State: judge(b, t.expected), Prefix: t.before(b),
-			Matches: t.matches, Opaque: t.opaque, Differs: t.differs,
-		})
-		if t.missing > 0 {
-			if t.missing > 1 {
-				t.first.Text += fmt.Sprintf(" (and %d more)", t.missing-1)
-			}
-			c.add(t.first)
+	banks := c.replay.Banks()
+	var cut []*lane
+	for _, l := range c.lanes {
+		if prefix && l.ends(banks) {
+			cut = append(cut, l)
 		}
 	}
-	rep.Registers = append(rep.Registers, c.unnamed()...)
+	c.sort(&rep, cut)
+	for _, b := range banks {
+		t := c.tally(b.Register, b.Alg)
+		r := Register{Bank: b, Expected: t.expected, State: judge(b, t.expected), Prefix: t.before(b)}
+		n := t.counts
+		if i := slices.IndexFunc(cut, func(l *lane) bool { return l.register == b.Register }); i >= 0 && t.expected != nil {
+			n = t.at
+			r.State, r.Prefix, r.Follow = judgePrefix(b), n.records, cut[i].extended-cut[i].reached
+		}
+		r.Matches, r.Opaque, r.Differs = n.matches, n.opaque, n.differs
+		rep.Registers = append(rep.Registers, r)
+		if n.missing > 0 {
+			first := t.first
+			if n.missing > 1 {
+				first.Text += fmt.Sprintf(" (and %d more)", n.missing-1)
+			}
+			rep.Found++
+			if len(rep.Findings) < MaxFindings {
+				rep.Findings = append(rep.Findings, first)
+			}
+		}
+	}
+	rep.Registers = append(rep.Registers, c.unnamed(rep.Registers)...)
 	slices.SortStableFunc(rep.Registers, func(a, b Register) int {
 		if n := a.Register.Compare(b.Register); n != 0 {
 			return n
@@ -302,20 +355,20 @@ func (c *Checker) Report() *Report {
 	// The verified banks of a register cover the same records.
 	for i := range rep.Registers {
 		b := &rep.Registers[i]
-		if b.State == Verified && !slices.ContainsFunc(rep.Registers[:i], func(o Register) bool { return o.Register == b.Register && o.State == Verified }) {
-			rep.Covered += b.Records
+		if b.proven() && !slices.ContainsFunc(rep.Registers[:i], func(o Register) bool { return o.Register == b.Register && o.proven() }) {
+			rep.Covered += b.accepted()
 		}
 	}
-	return rep
+	return &rep
 }
 
 // unnamed judges the expected values of banks that no record names. If the
 // register has no record at all it was never extended, and must hold its reset
 // value.
-func (c *Checker) unnamed() []Register {
+func (c *Checker) unnamed(named []Register) []Register {
 	var out []Register
 	for _, e := range c.o.Expect {
-		if slices.ContainsFunc(c.rep.Registers, func(r Register) bool { return r.Register == e.Register && r.Alg == e.Alg }) ||
+		if slices.ContainsFunc(named, func(r Register) bool { return r.Register == e.Register && r.Alg == e.Alg }) ||
 			slices.ContainsFunc(out, func(r Register) bool { return r.Register == e.Register && r.Alg == e.Alg }) {
 			continue
 		}
@@ -325,7 +378,7 @@ func (c *Checker) unnamed() []Register {
 			b.Value, b.Start = e.Value, e.Value
 		}
 		state := judge(b, e.Value)
-		if c.foreigns[e.Register] || slices.ContainsFunc(c.rep.Registers, func(r Register) bool { return r.Register == e.Register && r.Records > 0 }) {
+		if c.foreigns[e.Register] || slices.ContainsFunc(named, func(r Register) bool { return r.Register == e.Register && r.Records > 0 }) {
 			state = Absent
 		}
 		out = append(out, Register{Bank: b, Expected: e.Value, State: state, Prefix: -1})
@@ -345,6 +398,17 @@ func judge(b mrlog.Bank, expected []byte) State {
 		return Weak
 	}
 	return Verified
+}
+
+// judgePrefix is judge where the expected value was reached before the end.
+func judgePrefix(b mrlog.Bank) State {
+	switch {
+	case b.Unexplained:
+		return Unexplained
+	case !b.Alg.Binds():
+		return Weak
+	}
+	return VerifiedPrefix
 }
 
 // before returns after how many records the bank had the expected value, if it

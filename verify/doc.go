@@ -20,6 +20,10 @@
 // before (a type decides how a content is read, and nobody measures it), a
 // stated final value that is not the replay's. SHA-1 alone proves nothing.
 //
+// A log that goes on past the register is a mismatch, unless the caller accepts
+// the part that leads to the value ([Options.Prefix]): then that part is judged
+// as if the log ended there, and nothing is said of the rest.
+//
 // The package takes values, not quotes: whether a value is to be trusted is
 // the caller's to know.
 package verify

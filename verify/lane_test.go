@@ -124,6 +124,79 @@ func TestLaneRestarts(t *testing.T) {
 	}
 }
 
+// TestLaneAcrossLogs: a register's log in several files is held to what it is
+// held to in one. Only INIT begins a native log anew.
+func TestLaneAcrossLogs(t *testing.T) {
+	// In PCR 14, where the space of the register does not depend on the type.
+	one := "#: register pcr14\n" + log384("a b one", "a b two", "a b three")
+	whole := to(t, "cel-json", one)
+	part := func(from, to int, change func(i int, r map[string]any)) string {
+		return edit(t, whole, func(records []map[string]any) []map[string]any {
+			for i, r := range records[from:to] {
+				change(i, r)
+			}
+			return records[from:to]
+		})
+	}
+	same := func(int, map[string]any) {}
+	number := func(from int) func(int, map[string]any) {
+		return func(i int, r map[string]any) { r["recnum"] = from + i }
+	}
+	first := part(0, 2, same)
+	next := "#: register pcr14\n" + init384(values(t, one)[0].Value) + "\nx y\n"
+	header := edit(t, to(t, "cel-json", next), func(records []map[string]any) []map[string]any {
+		for i, r := range records {
+			r["recnum"] = 1 + i
+		}
+		return append([]map[string]any{{
+			"recnum": 0, "pcr": 14, "content_type": "cel", "content": map[string]any{"type": "cel_version", "data": map[string]any{"major": 1, "minor": 1}},
+			"digests": []any{map[string]any{"hashAlg": "sha384", "digest": strings.Repeat("00", 48)}},
+		}}, records...)
+	})
+	x, joined := values(t, one), values(t, next)
+	for _, c := range []struct {
+		what   string
+		expect []verify.Expectation
+		logs   []string
+		find   string
+	}{
+		{"goes on", x, []string{first, part(2, 4, same)}, ""},
+		{"goes on without numbers", x, []string{first, part(2, 4, func(_ int, r map[string]any) { delete(r, "recnum") })}, ""},
+		{"counts anew without INIT", x, []string{first, part(2, 4, number(0))}, "number 0 does not follow 1 in the log before"},
+		{"skips", x, []string{first, part(2, 4, number(3))}, "number 3 does not follow 1 in the log before"},
+		{"counts back", x, []string{first, part(2, 4, func(i int, r map[string]any) { r["recnum"] = 2 - i })}, "number 1 does not follow 2"},
+		{"another name", x, []string{first, part(2, 4, func(_ int, r map[string]any) {
+			r["content_type"], r["content"] = "example.org/app Started", map[string]any{"version": "good"}
+		})}, "no line of a native log"},
+		{"a number", x, []string{first, part(2, 4, func(_ int, r map[string]any) { r["content_type"], r["content"] = 205, "00" })}, "no line of a native log"},
+		{"INIT joins", joined, []string{one, next}, ""},
+		{"INIT joins, as CEL", joined, []string{whole, to(t, "cel-json", next)}, ""},
+		{"INIT joins behind a header", joined, []string{whole, header}, ""},
+		{"INIT joins in three", joined, []string{first, part(2, 4, same), next}, ""},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			r := check(t, c.expect, c.logs...)
+			if text := findings(r); r.OK() != (c.find == "") || !strings.Contains(text, c.find) {
+				t.Errorf("OK %v, want a finding %q:\n%s", r.OK(), c.find, text)
+			}
+			if c.find != "" && r.Found > 0 && r.Findings[0].Log != "log1" {
+				t.Errorf("found in %s", r.Findings[0].Log)
+			}
+		})
+	}
+	// Logs of others each have numbers of their own, and a native one may follow.
+	sep := func(n int) string { return separator(n, 14, mrlog.SHA384) }
+	foreign := array(sep(3), sep(7))
+	end := values(t, array(sep(0), sep(1), sep(2), sep(3)))[0].Value
+	last := "#: register pcr14\n" + init384(end) + "\nx y\n"
+	if r := check(t, values(t, last), foreign, array(sep(0), sep(1)), last); !r.OK() {
+		t.Errorf("%s\n%s", states(r), findings(r))
+	}
+	if r := check(t, nil, foreign, array(sep(1), sep(0))); r.Found != 1 {
+		t.Errorf("%d findings", r.Found)
+	}
+}
+
 // TestCounted: what is covered, and what proves nothing.
 func TestCounted(t *testing.T) {
 	noAction := `{"recnum":0,"pcr":0,"digests":[{"hashAlg":"sha256","digest":"` + strings.Repeat("00", 32) + `"}],"content_type":"pcclient_std","content":{"event_type":"EV_NO_ACTION","event_data":"00"}}`

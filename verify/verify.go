@@ -34,7 +34,7 @@ type Log struct {
 // State is what the comparison of a bank came to.
 type State uint8
 
-// The states. Only Verified is a yes.
+// The states. Only Verified and VerifiedPrefix are a yes.
 const (
 	Unchecked   State = iota // nobody expected a value
 	Verified                 // the records replay to the expected value
@@ -42,6 +42,10 @@ const (
 	Unexplained              // they do, but from a start that nothing explains
 	Weak                     // they do, in SHA-1, which proves nothing
 	Absent                   // the register's records have no digest of this bank
+
+	// VerifiedPrefix: the first records replay to the expected value, and
+	// others follow, of which nothing is proven. See Options.Prefix.
+	VerifiedPrefix
 )
 
 // String names the state as output does.
@@ -57,6 +61,8 @@ func (s State) String() string {
 		return "weak"
 	case Absent:
 		return "bank-not-present"
+	case VerifiedPrefix:
+		return "verified-prefix"
 	}
 	return "unchecked"
 }
@@ -67,10 +73,14 @@ type Register struct {
 	Expected []byte // nil where nobody expected a value
 	State    State
 	// Prefix: the value was expected after so many records of the bank,
-	// before the log went on; -1 if at no point. It explains a mismatch.
+	// before the log went on; -1 if at no point. It explains a mismatch, and
+	// with Options.Prefix is what was accepted.
 	Prefix int64
+	// Follow is how many records of the register follow the accepted ones,
+	// where these are not all. Nothing proves that they were extended.
+	Follow int64
 
-	// Of the bank's records: those whose content hashes to the digest, those
+	// Of the bank's records, where only the first are accepted of these: those whose content hashes to the digest, those
 	// of which that cannot be said, or of a part only, those whose content
 	// contradicts it.
 	Matches, Opaque, Differs uint64
@@ -78,7 +88,7 @@ type Register struct {
 
 // Bound is how many records of the bank are proven, digest and content.
 func (r *Register) Bound() uint64 {
-	if r.State != Verified {
+	if !r.proven() {
 		return 0
 	}
 	return r.Matches
@@ -87,10 +97,21 @@ func (r *Register) Bound() uint64 {
 // DigestBound is how many records of the bank have a proven digest and a
 // content that only describes what was measured, if that.
 func (r *Register) DigestBound() uint64 {
-	if r.State != Verified {
+	if !r.proven() {
 		return 0
 	}
 	return r.Opaque
+}
+
+// proven reports whether the state is a yes.
+func (r *Register) proven() bool { return r.State == Verified || r.State == VerifiedPrefix }
+
+// accepted is how many of the bank's records lead to the expected value.
+func (r *Register) accepted() uint64 {
+	if r.State == VerifiedPrefix {
+		return uint64(r.Prefix)
+	}
+	return r.Records
 }
 
 // Finding is one thing that is wrong with a log, apart from register values.
@@ -118,6 +139,15 @@ type Report struct {
 	Findings  []Finding
 	Found     int // findings in all
 
+	// Later are findings about records that follow the accepted part of
+	// their register's log, at most MaxFindings, and FoundLater counts them.
+	// Nothing proves those records anyway: these are no refusal.
+	Later      []Finding
+	FoundLater int
+
+	// PrefixHelps: the answer is no, and would be a yes with Options.Prefix.
+	PrefixHelps bool
+
 	// Skipped counts the digests of algorithms that mrlog cannot compute.
 	Skipped map[mrlog.Alg]uint64
 }
@@ -128,7 +158,7 @@ func (r *Report) OK() bool {
 	some := false
 	for i := range r.Registers {
 		switch b := &r.Registers[i]; b.State {
-		case Verified:
+		case Verified, VerifiedPrefix:
 			some = true
 		case Weak:
 			// SHA-1 proves nothing, and takes nothing from another bank
@@ -146,12 +176,19 @@ func (r *Report) OK() bool {
 
 // verified reports whether a bank of the register was.
 func (r *Report) verified(reg mrlog.Register) bool {
-	return slices.ContainsFunc(r.Registers, func(b Register) bool { return b.Register == reg && b.State == Verified })
+	return slices.ContainsFunc(r.Registers, func(b Register) bool { return b.Register == reg && b.proven() })
 }
 
 // Options of a Checker.
 type Options struct {
 	Expect []Expectation
+	// Prefix accepts a log that goes on past a register: up to the last
+	// record after which every value that is expected of the register is
+	// reached, in all banks at once. It is as if the log ended there. Logs are
+	// read after the quote, so that they often have more. The register may have
+	// none of the records, if it holds what they start from; but logs of which
+	// no record is covered do not verify.
+	Prefix bool
 	Procs  int // processors to use; 0 or 1 for the calling goroutine alone
 
 	// Progress, if not nil, is called after each batch with the records read

@@ -21,6 +21,8 @@ type verifyOutput struct {
 	Registers   []verifyRegister `json:"registers"`
 	Findings    []verifyFinding  `json:"findings"`
 	Found       int              `json:"found"`
+	Later       []verifyFinding  `json:"later,omitempty"`
+	FoundLater  int              `json:"found_later,omitempty"`
 }
 
 type verifyRegister struct {
@@ -32,6 +34,7 @@ type verifyRegister struct {
 	Start       string `json:"start"`
 	Records     uint64 `json:"records"`
 	Prefix      *int64 `json:"prefix,omitempty"`
+	Follow      int64  `json:"follow,omitempty"`
 	Bound       uint64 `json:"bound"`
 	DigestBound uint64 `json:"digest_bound"`
 	Matches     uint64 `json:"matches"`
@@ -52,7 +55,7 @@ type verifyFinding struct {
 func verifyOutputOf(r *verify.Report) verifyOutput {
 	out := verifyOutput{
 		Verified: r.OK(), Records: r.Records, Covered: r.Covered, NotExtended: r.NotExtended, Found: r.Found,
-		Registers: []verifyRegister{}, Findings: []verifyFinding{},
+		Registers: []verifyRegister{}, Findings: verifyFindingsOf(r.Findings), Later: verifyFindingsOf(r.Later), FoundLater: r.FoundLater,
 	}
 	for i := range r.Registers {
 		b := &r.Registers[i]
@@ -60,15 +63,20 @@ func verifyOutputOf(r *verify.Report) verifyOutput {
 			Register: b.Register.String(), Bank: b.Alg.String(), State: b.State.String(),
 			Value: fmt.Sprintf("%x", b.Value), Expected: fmt.Sprintf("%x", b.Expected), Start: fmt.Sprintf("%x", b.Start),
 			Records: b.Records, Bound: b.Bound(), DigestBound: b.DigestBound(),
-			Matches: b.Matches, Opaque: b.Opaque, Differs: b.Differs,
+			Matches: b.Matches, Opaque: b.Opaque, Differs: b.Differs, Follow: b.Follow,
 		}
 		if b.Prefix >= 0 {
 			v.Prefix = &b.Prefix
 		}
 		out.Registers = append(out.Registers, v)
 	}
-	for i := range r.Findings {
-		f := &r.Findings[i]
+	return out
+}
+
+func verifyFindingsOf(findings []verify.Finding) []verifyFinding {
+	out := []verifyFinding{}
+	for i := range findings {
+		f := &findings[i]
 		v := verifyFinding{Log: f.Log, Text: f.Text}
 		if !f.Whole {
 			v.Register, v.Record, v.Line, v.Offset = f.Register.String(), &f.Number, f.Span.Line, &f.Span.Offset
@@ -76,7 +84,7 @@ func verifyOutputOf(r *verify.Report) verifyOutput {
 		if f.Alg != 0 {
 			v.Bank = f.Alg.String()
 		}
-		out.Findings = append(out.Findings, v)
+		out = append(out, v)
 	}
 	return out
 }
@@ -90,7 +98,7 @@ func (e *env) printReport(r *verify.Report) error {
 		if r.Covered != r.Records {
 			covered = fmt.Sprintf("%d of %s", r.Covered, count(r.Records, "record"))
 		}
-		fmt.Fprintf(&b, "verified: %s\n", covered)
+		fmt.Fprintf(&b, "verified%s: %s\n", inPart(r), covered)
 	} else {
 		fmt.Fprintf(&b, "NOT VERIFIED: %s\n", count(r.Records, "record"))
 	}
@@ -100,9 +108,13 @@ func (e *env) printReport(r *verify.Report) error {
 		states = max(states, len(x.State.String()))
 	}
 	for _, x := range r.Registers {
-		fmt.Fprintf(&b, "  %-*s  %-*s  %x  %s%s\n", width, bankName(x), states, x.State, x.Value, count(x.Records, "record"), bound(x))
-		if x.State != verify.Unchecked && x.State != verify.Verified {
-			fmt.Fprintf(&b, "  %-*s  %s\n", width, "", stateReason(x))
+		value, records := x.Value, count(x.Records, "record")
+		if x.State == verify.VerifiedPrefix {
+			value, records = x.Expected, fmt.Sprintf("%d of %s", x.Prefix, records)
+		}
+		fmt.Fprintf(&b, "  %-*s  %-*s  %x  %s%s\n", width, bankName(x), states, x.State, value, records, bound(x))
+		if reason := stateReason(x, r.PrefixHelps); reason != "" {
+			fmt.Fprintf(&b, "  %-*s  %s\n", width, "", reason)
 		}
 	}
 	if r.NotExtended > 0 {
@@ -114,8 +126,24 @@ func (e *env) printReport(r *verify.Report) error {
 	if n := r.Found - len(r.Findings); n > 0 {
 		fmt.Fprintf(&b, "  and %d more findings\n", n)
 	}
+	for _, f := range r.Later {
+		fmt.Fprintf(&b, "  in what follows: %s\n", findingText(f))
+	}
+	if n := r.FoundLater - len(r.Later); n > 0 {
+		fmt.Fprintf(&b, "  and %d more findings in what follows\n", n)
+	}
 	_, err := e.stdout.Write([]byte(b.String()))
 	return err
+}
+
+// inPart says of a yes that logs go on past it.
+func inPart(r *verify.Report) string {
+	for _, x := range r.Registers {
+		if x.State == verify.VerifiedPrefix {
+			return " in part"
+		}
+	}
+	return ""
 }
 
 func bankName(x verify.Register) string { return x.Register.String() + ":" + x.Alg.String() }
@@ -141,9 +169,11 @@ func bound(x verify.Register) string {
 	return ": " + strings.Join(parts, ", ")
 }
 
-// stateReason explains a state that is not a yes.
-func stateReason(x verify.Register) string {
+// stateReason explains a state that is not a yes, or not of all records.
+func stateReason(x verify.Register, prefixHelps bool) string {
 	switch x.State {
+	case verify.VerifiedPrefix:
+		return fmt.Sprintf("unproven: the log goes on past the register, with %s", count(x.Follow, "record"))
 	case verify.Mismatch:
 		s := fmt.Sprintf("expected %x", x.Expected)
 		switch {
@@ -151,6 +181,9 @@ func stateReason(x verify.Register) string {
 			s += ", which is the start: the register has none of the records"
 		case x.Prefix > 0:
 			s += fmt.Sprintf(", which is the value after %d of the %d records: the log goes on past the register", x.Prefix, x.Records)
+			if prefixHelps {
+				s += "; --prefix accepts it up to there"
+			}
 		case x.Records == 0:
 			s += ", but no log here has a record of this register"
 		}
@@ -189,7 +222,7 @@ func firstReason(r *verify.Report) string {
 	}
 	for _, x := range r.Registers {
 		if x.State == verify.Weak {
-			return bankName(x) + ": " + stateReason(x)
+			return bankName(x) + ": " + stateReason(x, false)
 		}
 	}
 	return "no record of the logs is in a register that was compared"

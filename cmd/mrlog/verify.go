@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ func newVerify(e *env) *cobra.Command {
 	var s source
 	var p placing
 	var expect []string
+	var prefix bool
 	cmd := &cobra.Command{
 		Use:   "verify --expect REGISTER[:ALG]=HEX [flags] FILE...",
 		Short: "compare logs with trusted register values",
@@ -32,18 +34,26 @@ is explained (the reset value, or the end of an earlier log given here), in a
 bank that binds (SHA-1 does not), and no content contradicts its digest.
 Registers without an expected value are listed as unchecked.
 
+A log is read after the quote, and may have gone on by then: IMA's does at any
+time. That is a no, and the answer says after how many records the value was
+reached. With --prefix it is a yes, as if the log of the register ended there
+(verified-prefix): what follows is counted, and unproven. All banks of a register
+must have their values after the same record, and some record must be covered.
+
 Logs may name registers in other spaces than --expect does: they are mapped by
 the table of the platform, and that is said. An IMA list has digests of one bank;
 those of other banks that are expected are derived, as the kernel extended them.`,
 		Example: `  mrlog verify --expect rtmr2=4693cf54...35568 /run/mrlog/rtmr2/log
   mrlog verify --expect rtmr2=247eed9f...047cf2 ccel.bin ima.txt
+  mrlog verify --prefix --expect pcr10:sha256=8e0af349...ed2f5f ima.bin
   mrlog verify --expect pcr14:sha256=$(tpm2_pcrread -Q -o /dev/stdout sha256:14 | xxd -p -c 32) log.json`,
 		Args: files(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVerify(cmd.Context(), e, &s, &p, expect, args)
+			return runVerify(cmd.Context(), e, &s, &p, expect, prefix, args)
 		},
 	}
 	cmd.Flags().StringArrayVar(&expect, "expect", nil, "trusted value of a register, as `REGISTER[:ALG]=HEX`; repeatable")
+	cmd.Flags().BoolVar(&prefix, "prefix", false, "accept logs that go on past a register, up to where its values were reached")
 	s.flags(cmd)
 	p.platformFlag(cmd)
 	return cmd
@@ -113,7 +123,7 @@ func parseExpects(args []string) ([]verify.Expectation, error) {
 	return out, nil
 }
 
-func runVerify(ctx context.Context, e *env, s *source, p *placing, expect, args []string) error {
+func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []string, prefix bool, args []string) error {
 	o, err := s.options()
 	if err != nil {
 		return err
@@ -142,7 +152,7 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect, args 
 	defer progress.done()
 	var in *input
 	c, err := verify.New(verify.Options{
-		Expect: x, Procs: procs(),
+		Expect: x, Prefix: prefix, Procs: procs(),
 		Progress: func(records, offset int64) { progress.update(in, records, offset) },
 	})
 	if err != nil {
@@ -176,7 +186,11 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect, args 
 	}
 	e.warnSkipped(report.Skipped)
 	if !report.OK() {
-		return no("not verified: %s", firstReason(report))
+		err := &failure{code: exitNo, err: fmt.Errorf("not verified: %s", firstReason(report))}
+		if report.PrefixHelps {
+			err.hint = "--prefix accepts logs that go on past a register, up to where its values were reached"
+		}
+		return err
 	}
 	return nil
 }
