@@ -11,8 +11,10 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -149,7 +151,7 @@ func runConvert(ctx context.Context, e *env, o *convertOptions, args []string) e
 	if err := c.open(); err != nil {
 		return err
 	}
-	out, err := e.create(o.output, o.check)
+	out, err := e.create(ctx, o.output, o.check)
 	if err != nil {
 		return err
 	}
@@ -171,11 +173,16 @@ type output struct {
 	path  string
 	spool *os.File  // that stands before what follows
 	to    io.Writer // what the spool goes to when it is complete
+
+	keep func() bool // ends that a signal removes the file; false if one has
+	// pipe takes SIGPIPE until the file is in place: that nobody reads the
+	// warnings any more must not end the process before.
+	pipe chan os.Signal
 }
 
 // create opens the output. If it is to be read again before it is complete,
 // what goes elsewhere than to a file is kept in one that has no name.
-func (e *env) create(path string, again bool) (*output, error) {
+func (e *env) create(ctx context.Context, path string, again bool) (*output, error) {
 	if path == "-" {
 		return spooled(&output{Writer: e.stdout}, again)
 	}
@@ -206,7 +213,12 @@ func (e *env) create(path string, again bool) (*output, error) {
 			return nil, errors.Join(err, f.Close(), os.Remove(temp))
 		}
 	}
-	return &output{Writer: f, file: f, path: path}, nil
+	o := &output{Writer: f, file: f, path: path, pipe: make(chan os.Signal, 1)}
+	// At the first signal, whatever the verb is doing: a second one may end the
+	// process before finish.
+	o.keep = context.AfterFunc(ctx, func() { _ = os.Remove(temp) })
+	signal.Notify(o.pipe, syscall.SIGPIPE)
+	return o, nil
 }
 
 // spooled puts a nameless file before an output that cannot be read again.
@@ -263,11 +275,15 @@ func (o *output) finish(err error) error {
 	if o.path == "" {
 		return err
 	}
+	if !o.keep() && err == nil {
+		err = context.Canceled
+	}
 	if err == nil {
 		err = os.Rename(o.file.Name(), o.path)
 	}
 	if err != nil {
 		_ = os.Remove(o.file.Name())
 	}
+	signal.Stop(o.pipe)
 	return err
 }

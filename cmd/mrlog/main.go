@@ -20,7 +20,11 @@ func main() { os.Exit(program("/")) }
 
 // program runs the command on the machine whose files are below root.
 func program(root string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	// The first signal asks the verb to end; a second one ends the process.
 	context.AfterFunc(ctx, stop)
 	return run(ctx, &env{
