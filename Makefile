@@ -19,7 +19,7 @@ BENCH    ?= .
 TORTURE_TIME ?= 10m
 
 # TOOLS are what scripts/need looks for before the tests.
-TOOLS := gofumpt staticcheck race strace jq fuse swtpm xxd corpus
+TOOLS := gofumpt staticcheck race strace jq fuse swtpm tpm2_eventlog xxd corpus
 
 # VERSION is empty outside a git checkout; the program then names itself.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
