@@ -45,8 +45,9 @@ type Source struct {
 	IgnoreTorn bool
 
 	// Banks and Padded are further banks of an IMA list, whose digests are
-	// computed: see [ima.Options].
+	// computed, and with Part only where they can be: see [ima.Options].
 	Banks, Padded []mrlog.Alg
+	Part          bool
 }
 
 // ErrSpace says that the indexes of a log cannot be in the space that was
@@ -183,7 +184,7 @@ func decode(r io.Reader, format string, s Source) (mrlog.Reader, error) {
 		}
 		return tcg.NewReader(r, tcg.Options{Space: s.Space, Bare: format == AAEL, IgnoreTrailing: s.IgnoreTorn}), nil
 	case IMA, IMAASCII:
-		o := ima.Options{Space: s.Space, Banks: s.Banks, Padded: s.Padded}
+		o := ima.Options{Space: s.Space, Banks: s.Banks, Padded: s.Padded, Part: s.Part}
 		if format == IMA {
 			return ima.NewBinaryReader(r, o), nil
 		}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,6 +174,30 @@ func TestCheckBootAggregate(t *testing.T) {
 	}
 }
 
+// TestPart: a record that does not tell what was hashed is an error, or has the
+// logged digest alone.
+func TestPart(t *testing.T) {
+	list := helloLine + "\n" + "10 2a72e57ea10acde04ca804a9d4dd8959ee14c1e9 ima-next x\n" + helloLine + "\n"
+	for _, part := range []bool{false, true} {
+		o := Options{Banks: []mrlog.Alg{mrlog.SHA256}, Padded: []mrlog.Alg{mrlog.SHA384}, Part: part}
+		var got []int
+		var err error
+		for rec, failed := range mrlog.All(NewASCIIReader(strings.NewReader(list), o)) {
+			if err = failed; err != nil {
+				break
+			}
+			got = append(got, len(rec.Digests))
+		}
+		want := []int{3, 1, 3}
+		if !part {
+			want = []int{3}
+		}
+		if !slices.Equal(got, want) || (err == nil) != part {
+			t.Errorf("part %t: %d digests, want %d; %v", part, got, want, err)
+		}
+	}
+}
+
 // Every prefix is found, in every mode, from any start.
 func TestFindBanks(t *testing.T) {
 	all := allSamples(false)
@@ -229,7 +254,13 @@ func TestFindBanks(t *testing.T) {
 				t.Fatalf("%s: %d records, %v", form, n, err)
 			}
 			for i, m := range got {
-				if s := fmt.Sprintf("%s %d", m.Mode, m.Records); s != expect[i] || m.Opaque {
+				last := 0
+				for j := range all {
+					if uint32(all[j].pcr) == m.Register.Index {
+						last = j + 1
+					}
+				}
+				if s := fmt.Sprintf("%s %d", m.Mode, m.Records); s != expect[i] || m.Opaque || m.Last != uint64(last) {
 					t.Errorf("%s of %s, %s: %s (opaque %t), want %s", form, alg, m.Alg, s, m.Opaque, expect[i])
 				}
 			}
@@ -251,6 +282,9 @@ func TestFindBanks(t *testing.T) {
 	got, _, err = FindBanks(NewASCIIReader(strings.NewReader("10 "+strings.Repeat("11", 32)+" ima-next x\n"), Options{}), []Want{{Register: pcr10, Alg: mrlog.SHA384, Value: bytes.Repeat([]byte{1}, 48)}})
 	if err != nil || !got[0].Opaque || got[0].Records != 1 {
 		t.Errorf("%+v, %v", got, err)
+	}
+	if got[0].Last != 1 {
+		t.Errorf("last record of PCR 10 is %d", got[0].Last)
 	}
 	if _, _, err := FindBanks(NewBinaryReaderBytes(nil, Options{}), []Want{{Register: pcr10, Alg: mrlog.SHA384, Value: []byte{1}}}); !errors.Is(err, mrlog.ErrSize) {
 		t.Errorf("a short value: %v", err)

@@ -56,6 +56,10 @@ type Match struct {
 	// before it extends, and a list is read after the quote.
 	Records uint64
 
+	// Last is the place of the register's last record, counted from 1: 0 if
+	// the list has none.
+	Last uint64
+
 	// Opaque: the replay of this bank ended at a record that has no template
 	// data to derive its digest from. Records is then the place of that one.
 	Opaque bool
@@ -98,7 +102,11 @@ func FindBanks(r mrlog.Reader, wants []Want) ([]Match, uint64, error) {
 			rec := &b.Records[i]
 			n++
 			for j := range out {
-				if c := &chains[j]; !c.done && rec.Register == out[j].Register && len(rec.Digests) > 0 {
+				if rec.Register != out[j].Register || len(rec.Digests) == 0 {
+					continue
+				}
+				out[j].Last = n
+				if c := &chains[j]; !c.done {
 					c.step(&out[j], rec, n)
 				}
 			}

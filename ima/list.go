@@ -138,6 +138,10 @@ func (l *list) digests(b *mrlog.Batch, r *mrlog.Record, sum []byte) error {
 		return nil
 	}
 	if r.Form != mrlog.FormRaw && r.Notes&mrlog.NoteViolation == 0 && (len(l.banks) > 0 || l.alg != mrlog.SHA1) {
+		if l.opts.Part {
+			r.Digests = out[:1:1]
+			return nil
+		}
 		return errNoData
 	}
 	mem := b.Alloc(l.derived)
@@ -183,7 +187,7 @@ func (l *list) Hash(records []mrlog.Record) {
 	}
 	for i := range records {
 		r := &records[i]
-		if r.Notes&mrlog.NoteViolation != 0 {
+		if r.Notes&mrlog.NoteViolation != 0 || len(r.Digests) == 1 {
 			continue
 		}
 		for _, d := range r.Digests[1 : 1+len(l.banks)] {

@@ -45,6 +45,11 @@ type Options struct {
 	// zeros behind it: all but SHA-1 before Linux 5.8, and later those that
 	// the kernel has no hash function for. See [FindBanks].
 	Padded []mrlog.Alg
+
+	// Part gives a record no digests in further banks if one of them cannot be
+	// derived, because the list does not tell what was hashed. By default that
+	// is an error: a replay of such a bank leads to another value.
+	Part bool
 }
 
 // check refuses options that mean nothing.

@@ -67,12 +67,7 @@ func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert
 	}
 	var wants []ima.Want
 	for _, x := range expect {
-		if x.Alg != in.sight.Algs[0] && slices.ContainsFunc(in.sight.Registers, func(r mrlog.Register) bool {
-			if place.Space != mrlog.NoSpace && r.Space != place.Space && r.Space != place.Except {
-				r, _ = place.Platform.To(place.Space, r)
-			}
-			return r == x.Register
-		}) {
+		if x.Alg != in.sight.Algs[0] {
 			wants = append(wants, ima.Want{Register: x.Register, Alg: x.Alg, Start: bytes.Clone(c.Value(x.Register, x.Alg)), Value: x.Value})
 		}
 	}
@@ -80,7 +75,10 @@ func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert
 		return in, nil
 	}
 	if info, err := os.Stat(in.arg); in.arg != "-" && err == nil && !info.Mode().IsRegular() {
-		return in, usage("%s is not a regular file, and an IMA list is read twice to find out how it was extended: use -", in.arg)
+		if !slices.ContainsFunc(wants, func(w ima.Want) bool { return slices.Contains(in.registers(place), w.Register) }) {
+			return in, nil // most likely it is of other registers
+		}
+		return in, usage("%s is not a regular file, and an IMA list is read twice to find out how banks that it has no digests of were extended: use -", in.arg)
 	}
 	reopen := func(o convert.Source) (*input, error) {
 		from := stdin
@@ -106,7 +104,7 @@ func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert
 	if err != nil {
 		return in, err
 	}
-	found, records, err := ima.FindBanks(convert.Place(first.Reader, place), wants)
+	found, _, err := ima.FindBanks(convert.Place(first.Reader, place), wants)
 	_ = first.Close()
 	if err != nil {
 		return in, first.at(err)
@@ -114,6 +112,8 @@ func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert
 	for _, m := range found {
 		bank := m.Register.String() + ":" + m.Alg.String()
 		switch {
+		case m.Last == 0:
+			continue // the list is not of that register
 		case m.Opaque:
 			e.warn("%s: the digests in %s cannot be derived: record %d does not tell what was hashed", in.name, bank, m.Records)
 			continue
@@ -123,8 +123,8 @@ func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert
 				how = "of SHA-1, with zeros (Linux before 5.8, or without that hash)"
 			}
 			e.note("%s: the digests in %s are derived, %s: they lead to the expected value", in.name, bank, how)
-			if m.Records < records {
-				e.note("%s: that value of %s is the one after %d of %s: the list was read later", in.name, bank, m.Records, count(records, "record"))
+			if m.Records < m.Last {
+				e.note("%s: that value of %s is the one after %d of %s: the list was read later", in.name, bank, m.Records, count(m.Last, "record"))
 			}
 		}
 		if slices.Contains(o.Banks, m.Alg) || slices.Contains(o.Padded, m.Alg) {
@@ -136,12 +136,30 @@ func (e *env) derive(in *input, stdin io.Reader, o convert.Source, place convert
 			o.Banks = append(o.Banks, m.Alg)
 		}
 	}
+	if len(o.Banks)+len(o.Padded) == 0 {
+		return in, nil
+	}
+	o.Part = true // a bank without its digest is a finding, with its place
 	again, err := reopen(o)
 	if err != nil {
 		return in, errors.Join(err, in.Close())
 	}
 	again.look()
 	return again, in.Close()
+}
+
+// registers are those of the first records, as they are placed.
+func (i *input) registers(place convert.Placement) []mrlog.Register {
+	out := slices.Clone(i.sight.Registers)
+	for j, r := range out {
+		if place.Space == mrlog.NoSpace || r.Space == place.Space || r.Space == place.Except {
+			continue
+		}
+		if to, err := place.Platform.To(place.Space, r); err == nil {
+			out[j] = to
+		}
+	}
+	return out
 }
 
 // noteAggregate compares the first record of an IMA list with the PCRs that the

@@ -19,6 +19,7 @@ import (
 func newReplay(e *env) *cobra.Command {
 	var s source
 	var p placing
+	var b banking
 	cmd := &cobra.Command{
 		Use:   "replay [flags] FILE...",
 		Short: "compute register values from logs",
@@ -30,17 +31,22 @@ Registers have the names that the logs give them. If some logs are of CC-MRs and
 others of RTMRs, which are the same registers, they are all named as CC-MRs by
 the table of the platform; --to-space names them in another space.
 
+An IMA list has the digests of one bank, and the kernel extended all of them:
+--bank derives another, as Linux does since 5.8, or with :padded as it did before.
+
 The values are what the logs claim. Whether a machine's registers hold them is
 for mrlog verify.`,
 		Example: `  mrlog replay /run/mrlog/rtmr2/log
+  mrlog replay --bank sha256 ima.txt
   mrlog replay --json log.cel | jq -r .registers[0].value`,
 		Args: files(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runReplay(cmd.Context(), e, &s, &p, args)
+			return runReplay(cmd.Context(), e, &s, &p, &b, args)
 		},
 	}
 	s.flags(cmd)
 	p.flags(cmd)
+	b.flags(cmd)
 	return cmd
 }
 
@@ -56,8 +62,11 @@ type registerOutput struct {
 	Start    string `json:"unexplained_start,omitempty"`
 }
 
-func runReplay(ctx context.Context, e *env, s *source, p *placing, args []string) error {
+func runReplay(ctx context.Context, e *env, s *source, p *placing, b *banking, args []string) error {
 	o, err := s.options()
+	if err == nil {
+		o, err = b.source(o)
+	}
 	if err != nil {
 		return err
 	}
@@ -67,6 +76,13 @@ func runReplay(ctx context.Context, e *env, s *source, p *placing, args []string
 	ins, err := openAll(args, e.stdin, o)
 	defer closeAll(ins)
 	if err != nil {
+		return err
+	}
+	var formats []string
+	for _, in := range ins {
+		formats = append(formats, in.sight.Format)
+	}
+	if err := b.check(formats...); err != nil {
 		return err
 	}
 	place, err := p.together(sights(ins))
@@ -85,6 +101,7 @@ func runReplay(ctx context.Context, e *env, s *source, p *placing, args []string
 		e.noteWrapped(in)
 		e.warnEmpty(in)
 		e.notePlaced(in, place.Platform, p.on != "")
+		e.noteBank(in)
 	}
 	if e.json {
 		err = e.printJSON(replayOutput{registerOutputs(replay.Banks())})

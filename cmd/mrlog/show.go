@@ -21,6 +21,7 @@ import (
 
 func newShow(e *env) *cobra.Command {
 	var s source
+	var b banking
 	var o showOptions
 	cmd := &cobra.Command{
 		Use:   "show [flags] FILE",
@@ -40,7 +41,7 @@ below 100 columns there is no VALUE, and no EV_ or EV_EFI_ before the names of
 events. A digest and a value are those of the strongest bank. --long prints all
 that is known of each record on lines of its own. For scripts, --tsv prints
 every bank in full, one record per line; --json the same as JSON, with what was
-decoded.
+decoded. An IMA list has the digests of one bank: --bank derives another.
 
 --trustee-claims prints what the verifier of Confidential Containers derives
 from a firmware log (uefi_event_logs), so that policies for it can be tried.`,
@@ -52,7 +53,7 @@ from a firmware log (uefi_event_logs), so that policies for it can be tried.`,
 		Args: files(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.json = e.json
-			return runShow(cmd.Context(), e, &s, &o, args[0])
+			return runShow(cmd.Context(), e, &s, &o, &b, args[0])
 		},
 	}
 	f := cmd.Flags()
@@ -64,6 +65,7 @@ from a firmware log (uefi_event_logs), so that policies for it can be tried.`,
 	f.IntVar(&o.last, "last", 0, "only the last `N` records, of those that the other flags leave")
 	f.IntVar(&o.width, "width", 0, "`COLUMNS` of the table (default: those of the terminal, unlimited elsewhere)")
 	s.flags(cmd)
+	b.flags(cmd)
 	return cmd
 }
 
@@ -213,8 +215,11 @@ type view interface {
 	end(s *summary) error
 }
 
-func runShow(ctx context.Context, e *env, s *source, o *showOptions, arg string) error {
+func runShow(ctx context.Context, e *env, s *source, o *showOptions, b *banking, arg string) error {
 	from, err := s.options()
+	if err == nil {
+		from, err = b.source(from)
+	}
 	if err != nil {
 		return err
 	}
@@ -227,6 +232,9 @@ func runShow(ctx context.Context, e *env, s *source, o *showOptions, arg string)
 		return err
 	}
 	defer in.Close()
+	if err := b.check(in.Reader.Header().Format); err != nil {
+		return err
+	}
 	out := bufio.NewWriterSize(e.stdout, 64<<10)
 	if o.claims {
 		err = e.claims(ctx, in, out)
