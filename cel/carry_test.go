@@ -261,6 +261,14 @@ func TestSpaces(t *testing.T) {
 	}
 }
 
+func wantCarryAt(t *testing.T, err error, record int64) {
+	t.Helper()
+	var c *mrlog.CarryError
+	if !errors.As(err, &c) || c.Record != record {
+		t.Errorf("%v, want a CarryError of record %d", err, record)
+	}
+}
+
 // TestWriterEnds checks counts, Close and errors of the underlying writer.
 func TestWriterEnds(t *testing.T) {
 	recs := sampleLog()[:2]
@@ -269,6 +277,16 @@ func TestWriterEnds(t *testing.T) {
 	}
 	if _, err := writeCBOR(1, recs); err == nil || !strings.Contains(err.Error(), "more records than the 1") {
 		t.Error(err)
+	}
+	// A record that cannot be carried takes no place in a full array.
+	for _, carried := range []int{0, 1} {
+		w := NewCBORWriter(io.Discard, int64(carried))
+		odd := record(1, mrlog.Register{Space: mrlog.PCR}, mrlog.TypeSystemd, []byte("{}"))
+		odd.Form = mrlog.FormJSON
+		wantCarryAt(t, w.Write(append(recs[:carried:carried], odd)), int64(carried))
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 	if out, err := writeCBOR(0, nil); err != nil || !bytes.Equal(out, []byte{0x80}) {
 		t.Errorf("%x, %v", out, err)

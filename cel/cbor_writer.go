@@ -40,6 +40,10 @@ func NewCBORWriter(w io.Writer, records int64) *CBORWriter {
 func (c *CBORWriter) Write(records []mrlog.Record) error {
 	var over error
 	if room := c.want - c.out.carried; c.want >= 0 && int64(len(records)) > room {
+		if _, what := appendCBORRecord(nil, &records[room]); what != "" {
+			// What is refused takes no place in the array.
+			return c.out.write(records[:room+1], appendCBORRecord)
+		}
 		records = records[:room]
 		over = fmt.Errorf("%s: more records than the %d that the array was begun for", formatCBOR, c.want)
 	}

@@ -15,6 +15,7 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/convert"
 	"mrlog.dev/internal/pipe"
+	"mrlog.dev/internal/term"
 	"mrlog.dev/tcg/claims"
 	"mrlog.dev/verify"
 )
@@ -264,9 +265,21 @@ func (o *showOptions) view(e *env, out *bufio.Writer) view {
 	return &tableView{out: out, width: width}
 }
 
+// printable escapes what in JSON, written in whole values, a terminal would take
+// for more than text.
+type printable struct{ out *bufio.Writer }
+
+// Write implements [io.Writer].
+func (p printable) Write(json []byte) (int, error) {
+	if _, err := p.out.Write(term.JSON(nil, json)); err != nil {
+		return 0, err
+	}
+	return len(json), nil
+}
+
 // claims prints what CoCo's verifier derives from the log.
 func (e *env) claims(ctx context.Context, in *input, out *bufio.Writer) error {
-	w := claims.NewWriter(out)
+	w := claims.NewWriter(printable{out})
 	err := pipe.Each(ctx, in.Reader, procs(), w.Write)
 	if err == nil {
 		err = w.Close()
