@@ -36,6 +36,20 @@ func NewCBORWriter(w io.Writer, records int64) *CBORWriter {
 	return c
 }
 
+// CountError says that a CBOR array gets more records than it was begun for, or
+// had fewer when it was closed.
+type CountError struct {
+	Want, Got int64 // one more than wanted stands for any number more
+}
+
+// Error gives both numbers.
+func (e *CountError) Error() string {
+	if e.Got > e.Want {
+		return fmt.Sprintf("%s: more records than the %d that the array was begun for", formatCBOR, e.Want)
+	}
+	return fmt.Sprintf("%s: %d records in an array that was begun for %d", formatCBOR, e.Got, e.Want)
+}
+
 // Write implements [mrlog.Writer].
 func (c *CBORWriter) Write(records []mrlog.Record) error {
 	var over error
@@ -45,7 +59,7 @@ func (c *CBORWriter) Write(records []mrlog.Record) error {
 			return c.out.write(records[:room+1], appendCBORRecord)
 		}
 		records = records[:room]
-		over = fmt.Errorf("%s: more records than the %d that the array was begun for", formatCBOR, c.want)
+		over = &CountError{Want: c.want, Got: c.want + 1}
 	}
 	if err := c.out.write(records, appendCBORRecord); err != nil {
 		return err
@@ -58,7 +72,7 @@ func (c *CBORWriter) Write(records []mrlog.Record) error {
 func (c *CBORWriter) Close() error {
 	return c.out.close(func(b []byte) ([]byte, error) {
 		if n := c.out.carried; c.want >= 0 && n != c.want {
-			return b, fmt.Errorf("%s: %d records in an array that was begun for %d", formatCBOR, n, c.want)
+			return b, &CountError{Want: c.want, Got: n}
 		}
 		return b, nil
 	})

@@ -11,8 +11,10 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 
 	"mrlog.dev"
+	"mrlog.dev/cel"
 	"mrlog.dev/convert"
 	"mrlog.dev/internal/pipe"
 )
@@ -216,7 +218,7 @@ func (c *conversion) write(ctx context.Context, out io.Writer) error {
 	c.replay, err = convert.Copy(ctx, out, c.target, c.reader, options)
 	p.done()
 	if err != nil {
-		return c.at(err)
+		return c.changed(c.at(err))
 	}
 	for _, in := range c.ins {
 		c.e.noteWrapped(in)
@@ -257,6 +259,23 @@ func (c *conversion) write(ctx context.Context, out io.Writer) error {
 		c.e.warn("%s: %v%s", name, errs[0], more(n-1))
 	}
 	return nil
+}
+
+// changed explains that a log had another number of records when it was read the
+// first time, as those of sysfs may.
+func (c *conversion) changed(err error) error {
+	var other *cel.CountError
+	if !errors.As(err, &other) {
+		return err
+	}
+	got := "more"
+	if other.Got < other.Want {
+		got = strconv.FormatInt(other.Got, 10)
+	}
+	return &failure{
+		code: exitFailed, hint: "read it from standard input (-), or write --dialect sequence",
+		err: fmt.Errorf("%s: it was changed while it was read: %s, then %s", c.ins[0].name, count(other.Want, "record"), got),
+	}
 }
 
 func placeOf(line int, offset int64) string {

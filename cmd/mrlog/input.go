@@ -87,6 +87,8 @@ type input struct {
 	sight  convert.Sight // what its beginning shows, after look
 	arg    string        // that named it
 	part   int           // of evidence that holds several logs
+
+	separators *separators // nil if the log is not of firmware
 }
 
 func (i *input) Close() error { return i.file.Close() }
@@ -157,7 +159,9 @@ func (i *input) look() { i.sight, i.Reader = convert.Look(i.name, i.Reader) }
 func open(arg string, stdin io.Reader, o convert.Source) (*input, error) {
 	return openFile(arg, stdin, func(in *input) error {
 		r, err := convert.Open(in.file, o)
-		in.Reader = r
+		if in.Reader = r; err == nil {
+			in.watch()
+		}
 		return err
 	})
 }
@@ -184,6 +188,7 @@ func openParts(arg string, stdin io.Reader, o convert.Source) ([]*input, error) 
 		if len(parts) > 1 {
 			ins[i].name += ":" + p.Name
 		}
+		ins[i].watch()
 	}
 	return ins, nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mrlog.dev"
 	"mrlog.dev/internal/term"
 	"mrlog.dev/verify"
 )
@@ -113,7 +114,7 @@ func (e *env) printReport(r *verify.Report) error {
 			value, records = x.Expected, fmt.Sprintf("%d of %s", x.Prefix, records)
 		}
 		fmt.Fprintf(&b, "  %-*s  %-*s  %x  %s%s\n", width, bankName(x), states, x.State, value, records, bound(x))
-		if reason := stateReason(x, r.PrefixHelps); reason != "" {
+		if reason := stateReason(r, x); reason != "" {
 			fmt.Fprintf(&b, "  %-*s  %s\n", width, "", reason)
 		}
 	}
@@ -170,7 +171,7 @@ func bound(x verify.Register) string {
 }
 
 // stateReason explains a state that is not a yes, or not of all records.
-func stateReason(x verify.Register, prefixHelps bool) string {
+func stateReason(r *verify.Report, x verify.Register) string {
 	switch x.State {
 	case verify.VerifiedPrefix:
 		return fmt.Sprintf("unproven: the log goes on past the register, with %s", count(x.Follow, "record"))
@@ -181,7 +182,7 @@ func stateReason(x verify.Register, prefixHelps bool) string {
 			s += ", which is the start: the register has none of the records"
 		case x.Prefix > 0:
 			s += fmt.Sprintf(", which is the value after %d of the %d records: the log goes on past the register", x.Prefix, x.Records)
-			if prefixHelps {
+			if r.PrefixHelps {
 				s += "; --prefix accepts it up to there"
 			}
 		case x.Records == 0:
@@ -193,9 +194,29 @@ func stateReason(x verify.Register, prefixHelps bool) string {
 	case verify.Weak:
 		return "as expected, but SHA-1 proves nothing"
 	case verify.Absent:
-		return fmt.Sprintf("expected %x, but the log has no %s digests of this register", x.Expected, x.Alg)
+		return fmt.Sprintf("expected %x, but the log has no %s digests of this register%s", x.Expected, x.Alg, others(r, x.Register))
 	}
 	return ""
+}
+
+// others says in which banks a register was extended, as far as they can be
+// replayed.
+func others(r *verify.Report, reg mrlog.Register) string {
+	var banks []string
+	binds := false
+	for _, b := range r.Registers {
+		if b.Register == reg && b.Records > 0 {
+			banks = append(banks, b.Alg.String())
+			binds = binds || b.Alg.Binds()
+		}
+	}
+	switch {
+	case banks == nil:
+		return ""
+	case !binds:
+		return ", only of SHA-1, which proves nothing"
+	}
+	return ", only " + strings.Join(banks, ", ")
 }
 
 func findingText(f verify.Finding) string {
@@ -222,7 +243,7 @@ func firstReason(r *verify.Report) string {
 	}
 	for _, x := range r.Registers {
 		if x.State == verify.Weak {
-			return bankName(x) + ": " + stateReason(x, false)
+			return bankName(x) + ": " + stateReason(r, x)
 		}
 	}
 	return "no record of the logs is in a register that was compared"
