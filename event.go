@@ -22,6 +22,18 @@ const localitySignature = "StartupLocality\x00"
 // (TPM 2.0 Library, part 1, section H-CRTM).
 const localityHCRTM = 4
 
+// IsLaunch reports whether the record is an event of a dynamic launch (D-RTM),
+// which clears PCR 17 to 22 before anything is extended into them: one of Intel
+// TXT (types 0x400 to 0x4FF, Intel TXT Software Development Guide, appendix
+// "Event types"), of Linux's secure launch (0x500 to 0x5FF), or of Google's
+// machines (0x10000000).
+func (r *Record) IsLaunch() bool {
+	if r.NotExtended || r.Type != TypePCClient || r.Form != FormRaw || !r.Register.dynamic() {
+		return false
+	}
+	return r.Event >= 0x400 && r.Event < 0x600 || r.Event == 0x10000000
+}
+
 // IsStartupLocality reports whether the record is a StartupLocality event, well
 // formed or not.
 func (r *Record) IsStartupLocality() bool {

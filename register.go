@@ -145,5 +145,13 @@ func (r Register) ResetsTo(alg Alg, value []byte) bool {
 	return r.dynamic() && len(value) == alg.Size() && len(bytes.Trim(value, "\x00")) == 0
 }
 
+// PCRs of the dynamic root of trust.
+const (
+	firstDynamic = 17
+	lastDynamic  = 22
+)
+
 // dynamic reports whether the register belongs to the dynamic root of trust.
-func (r Register) dynamic() bool { return r.Space == PCR && r.Index >= 17 && r.Index <= 22 }
+func (r Register) dynamic() bool {
+	return r.Space == PCR && r.Index >= firstDynamic && r.Index <= lastDynamic
+}

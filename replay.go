@@ -23,8 +23,9 @@ type Bank struct {
 	Records  uint64 // extended into it
 
 	// Start is the value that the replay began with: the reset value, the
-	// one that Replay.Start or an INIT record gave, or in PCR 0 the one of
-	// the locality that a StartupLocality or H-CRTM event tells of.
+	// one that Replay.Start or an INIT record gave, in PCR 0 the one of the
+	// locality that a StartupLocality or H-CRTM event tells of, in PCR 17 to
+	// 22 zeros if an event tells of a dynamic launch.
 	Start []byte
 	// Unexplained: Start was stated by an INIT record, and is neither the
 	// register's reset value nor the end of an earlier log in this replay.
@@ -34,8 +35,8 @@ type Bank struct {
 }
 
 // InitError says why a record that states the start of a bank was not used as
-// such: an INIT record, or in PCR 0 a StartupLocality or an H-CRTM event. The
-// replay went on without it.
+// such: an INIT record, in PCR 0 a StartupLocality or an H-CRTM event, in PCR 17
+// to 22 an event of a dynamic launch. The replay went on without it.
 type InitError struct {
 	Register Register
 	Alg      Alg // 0 when the record is unreadable, or of all banks
@@ -51,6 +52,8 @@ func (e *InitError) Error() string {
 	switch {
 	case e.Record.IsStartupLocality():
 		s = e.Register.String() + ": StartupLocality record"
+	case e.Record.IsLaunch():
+		s = e.Register.String() + ": start of the record of a dynamic launch"
 	case e.Record.Type == TypePCClient:
 		s = e.Register.String() + ": start of the H-CRTM record"
 	}
@@ -83,6 +86,7 @@ type Replay struct {
 
 	located  bool // the log tells the locality that PCR 0 starts with
 	locality byte
+	launched bool // the log tells of a dynamic launch, before PCR 17 to 22 were extended
 
 	initErrors []*InitError
 	refused    int
@@ -146,6 +150,9 @@ func (r *Replay) Extend(records []Record) error {
 		}
 		if rec.Event == EventHCRTM && rec.Register == pcr0 {
 			r.hcrtm(rec)
+		}
+		if !r.launched && rec.IsLaunch() {
+			r.launch(rec)
 		}
 		if rec.IsInit() {
 			if err := r.init(rec); err != nil {
@@ -268,6 +275,25 @@ func (r *Replay) hcrtm(rec *Record) {
 	}
 }
 
+// launch lets an event of a dynamic launch, which is about to be extended, state
+// that PCR 17 to 22 start with zeros, those that are there and those to come. What
+// the caller has stated stays.
+func (r *Replay) launch(rec *Record) {
+	r.launched = true
+	reg := Register{Space: PCR}
+	for reg.Index = firstDynamic; reg.Index <= lastDynamic; reg.Index++ {
+		if r.extended(reg) {
+			r.refuse(&InitError{Register: reg, Record: *rec, Reason: "the register was extended before"})
+			continue
+		}
+		for b := r.first(reg); b != nil; b = b.next {
+			if !b.given {
+				b.begin(make([]byte, b.size))
+			}
+		}
+	}
+}
+
 // extended reports whether a bank of the register has been.
 func (r *Replay) extended(reg Register) bool {
 	for b := r.first(reg); b != nil; b = b.next {
@@ -340,8 +366,10 @@ func (r *Replay) bank(reg Register, alg Alg) (*bank, error) {
 	b := &r.room[0]
 	r.room = r.room[1:]
 	b.Register, b.Alg, b.size = reg, alg, alg.Size()
-	reg.AppendResetValue(b.start[:0], alg)
-	copy(b.state[:], b.start[:])
+	if !r.launched || !reg.dynamic() {
+		reg.AppendResetValue(b.start[:0], alg)
+		copy(b.state[:], b.start[:])
+	}
 	if r.located && reg == pcr0 {
 		b.locate(r.locality)
 	}

@@ -103,6 +103,95 @@ func TestReplayStartOfPCR0(t *testing.T) {
 	}
 }
 
+func TestReplayStartAfterLaunch(t *testing.T) {
+	at := func(index uint32, event uint32, data string) mrlog.Record {
+		rec := firmware(event, data)
+		rec.Register.Index = index
+		return rec
+	}
+	text := at(17, 0x402, "HASH_START")
+	text.Type = mrlog.TypeSystemd
+	logged := at(17, 0x402, "HASH_START")
+	logged.NotExtended = true
+	elsewhere := at(17, 0x402, "HASH_START")
+	elsewhere.Register.Space = mrlog.CCMR
+
+	for _, test := range []struct {
+		name    string
+		records []mrlog.Record
+		start   byte // of PCR 18
+		refused []string
+	}{
+		{"no launch", []mrlog.Record{at(17, 4, "x"), at(18, 4, "y")}, 0xFF, nil},
+		{"TXT", []mrlog.Record{at(17, 0x402, "HASH_START"), at(18, 0x410, "y")}, 0, nil},
+		{"TXT, the first type", []mrlog.Record{at(18, 0x400, "y")}, 0, nil},
+		{"below it", []mrlog.Record{at(18, 0x3FF, "y")}, 0xFF, nil},
+		{"secure launch, the last type", []mrlog.Record{at(18, 0x5FF, "y")}, 0, nil},
+		{"above it", []mrlog.Record{at(18, 0x600, "y")}, 0xFF, nil},
+		{"Google's machines", []mrlog.Record{at(17, 0x10000000, "DRTM"), at(18, 4, "y")}, 0, nil},
+		{"in PCR 16", []mrlog.Record{at(16, 0x402, "x"), at(18, 4, "y")}, 0xFF, nil},
+		{"in a CC-MR", []mrlog.Record{elsewhere, at(18, 4, "y")}, 0xFF, nil},
+		{"in a text", []mrlog.Record{text, at(18, 4, "y")}, 0xFF, nil},
+		{"not extended", []mrlog.Record{logged, at(18, 4, "y")}, 0xFF, nil},
+		{
+			"late",
+			[]mrlog.Record{at(18, 4, "y"), at(17, 0x402, "HASH_START"), at(18, 0x410, "z")},
+			0xFF,
+			[]string{"pcr18: start of the record of a dynamic launch is not used: the register was extended before"},
+		},
+		{"twice", []mrlog.Record{at(17, 0x402, "x"), at(18, 4, "y"), at(17, 0x402, "x"), at(18, 4, "z")}, 0, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var r mrlog.Replay
+			if err := r.Extend(test.records); err != nil {
+				t.Fatal(err)
+			}
+			pcr18 := mrlog.Register{Space: mrlog.PCR, Index: 18}
+			for _, alg := range []mrlog.Alg{mrlog.SHA1, mrlog.SHA256} {
+				start := bytes.Repeat([]byte{test.start}, alg.Size())
+				want := bytes.Clone(start)
+				for _, rec := range test.records {
+					if rec.Register == pcr18 {
+						want = chain(alg, want, string(rec.Content))
+					}
+				}
+				if got := r.Value(pcr18, alg); !bytes.Equal(got, want) {
+					t.Errorf("%s: %x, want %x", alg, got, want)
+				}
+				for _, b := range r.Banks() {
+					if b.Unexplained || b.Register == pcr18 && b.Alg == alg && !bytes.Equal(b.Start, start) {
+						t.Errorf("bank %+v", b)
+					}
+				}
+			}
+			errs, n := r.InitErrors()
+			if n != len(test.refused) || len(errs) != n {
+				t.Fatalf("%d refused: %v", n, errs)
+			}
+			for i, want := range test.refused {
+				if !strings.Contains(errs[i].Error(), want) {
+					t.Errorf("%v, want %q", errs[i], want)
+				}
+			}
+		})
+	}
+
+	var r mrlog.Replay
+	pcr17, pcr18 := mrlog.Register{Space: mrlog.PCR, Index: 17}, mrlog.Register{Space: mrlog.PCR, Index: 18}
+	for _, reg := range []mrlog.Register{pcr17, pcr18} {
+		if err := r.Start(reg, mrlog.SHA256, fill(mrlog.SHA256, 7).Sum); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Extend([]mrlog.Record{at(17, 0x402, "x"), at(18, 4, "y")}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(r.Value(pcr17, mrlog.SHA256), chain(mrlog.SHA256, fill(mrlog.SHA256, 7).Sum, "x")) ||
+		!bytes.Equal(r.Value(pcr18, mrlog.SHA256), chain(mrlog.SHA256, fill(mrlog.SHA256, 7).Sum, "y")) {
+		t.Error("the given value is not used")
+	}
+}
+
 // A start value that the caller knows from elsewhere counts more than what the
 // log says, in its bank.
 func TestReplayStartOfPCR0Given(t *testing.T) {

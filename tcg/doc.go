@@ -36,7 +36,8 @@
 // the log can be written back byte for byte, by way of any format that carries
 // TCG events.
 //
-// StartupLocality and H-CRTM events start PCR 0: [mrlog.Replay] sees to it.
+// StartupLocality and H-CRTM events start PCR 0, events of a dynamic launch PCR
+// 17 to 22: [mrlog.Replay] sees to it.
 //
 // # The space of the indexes
 //

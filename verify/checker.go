@@ -21,9 +21,12 @@ import (
 type Checker struct {
 	o      Options
 	replay mrlog.Replay
-	rep    Report // but for findings and registers
-	banks  []*tally
-	inits  int // refused INIT records taken into the findings
+	// What PCR 17 to 22 hold if a dynamic launch has cleared them before, which
+	// a log need not tell: those of which a value is expected.
+	cleared mrlog.Replay
+	rep     Report // but for findings and registers
+	banks   []*tally
+	inits   int // refused INIT records taken into the findings
 
 	log   Log // the one at hand
 	logs  int // so far
@@ -62,6 +65,12 @@ func New(o Options) (*Checker, error) {
 	c := &Checker{o: o, lanes: make(map[mrlog.Register]*lane)}
 	for _, e := range o.Expect {
 		c.tally(e.Register, e.Alg) // so that a record without the digest is noticed
+		zeros := make([]byte, e.Alg.Size())
+		if e.Register.ResetsTo(e.Alg, zeros) && !bytes.Equal(e.Register.ResetValue(e.Alg), zeros) {
+			if err := c.cleared.Start(e.Register, e.Alg, zeros); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return c, nil
 }
@@ -161,6 +170,11 @@ func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) e
 	if err := c.replay.Extend(one); err != nil {
 		return err
 	}
+	if c.clears(rec) {
+		if err := c.cleared.Extend(one); err != nil {
+			return err
+		}
+	}
 	if errs, n := c.replay.InitErrors(); n > c.inits {
 		for ; c.inits < n; c.inits++ {
 			if c.inits < len(errs) {
@@ -227,7 +241,9 @@ func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, conten
 	t.records++
 	if t.expected != nil {
 		c.lane.moved = true
-		if t.holds = bytes.Equal(c.replay.Value(rec.Register, d.Alg), t.expected); t.holds {
+		t.holds = bytes.Equal(c.replay.Value(rec.Register, d.Alg), t.expected) ||
+			bytes.Equal(c.launched(rec.Register, d.Alg), t.expected)
+		if t.holds {
 			t.prefix = t.records
 		}
 	}
@@ -317,6 +333,12 @@ func (c *Checker) report(prefix bool) *Report {
 	rep := c.rep
 	rep.Skipped = c.replay.Skipped()
 	banks := c.replay.Banks()
+	for i := range banks {
+		b := &banks[i]
+		if v := c.launched(b.Register, b.Alg); v != nil && bytes.Equal(v, c.tally(b.Register, b.Alg).expected) {
+			b.Value, b.Start, b.Unexplained = v, make([]byte, len(v)), false
+		}
+	}
 	var cut []*lane
 	for _, l := range c.lanes {
 		if prefix && l.ends(banks) {
@@ -360,6 +382,22 @@ func (c *Checker) report(prefix bool) *Report {
 		}
 	}
 	return &rep
+}
+
+// clears reports whether a dynamic launch may have cleared a bank before.
+func (c *Checker) clears(rec *mrlog.Record) bool {
+	return c.cleared.Len() > 0 && slices.ContainsFunc(rec.Digests, func(d mrlog.Digest) bool {
+		return c.cleared.Value(rec.Register, d.Alg) != nil
+	})
+}
+
+// launched returns the value of a bank that a dynamic launch has cleared before,
+// nil if there can be none: an INIT record that states another start rules it out.
+func (c *Checker) launched(reg mrlog.Register, alg mrlog.Alg) []byte {
+	if _, n := c.cleared.InitErrors(); n > 0 {
+		return nil
+	}
+	return c.cleared.Value(reg, alg)
 }
 
 // unnamed judges the expected values of banks that no record names. If the

@@ -6,7 +6,8 @@
 //
 // A log is proven in a bank when its records replay to a value that the caller
 // trusts, from a start that is the register's reset value or the end of an
-// earlier log. A record is then
+// earlier log. PCR 17 to 22 have two reset values, and the trusted value tells
+// which of them it was: zeros are left by a dynamic launch alone. A record is then
 //
 //   - bound, when its content also re-hashes to its digest,
 //   - digest-bound, when its digest is proven and its content only describes

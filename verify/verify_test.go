@@ -52,6 +52,17 @@ func TestStates(t *testing.T) {
 	noAction := entry(0, `"pcr":0`, "pcclient_std", `{"event_type":"EV_NO_ACTION","event_data":"00"}`, []byte{0}, mrlog.SHA256)
 	version := entry(0, `"pcr":4`, "cel", `{"type":"cel_version","data":{"major":1,"minor":1}}`, []byte{0}, mrlog.SHA256)
 	unknown := `{"recnum":0,"pcr":4,"digests":[{"hashAlg":"0x0044","digest":"0011"}],"content_type":"pcclient_std","content":{"event_type":"EV_SEPARATOR","event_data":"00000000"}}`
+	// led is the value that contents lead to, chained that of a separator.
+	led := func(reg string, value []byte, contents ...string) verify.Expectation {
+		for _, c := range contents {
+			value = mrlog.SHA256.AppendSum(nil, mrlog.SHA256.AppendSum(bytes.Clone(value), []byte(c)))
+		}
+		return expect(t, reg, mrlog.SHA256, value)
+	}
+	chained := func(reg string, start byte) verify.Expectation {
+		return led(reg, bytes.Repeat([]byte{start}, 32), "\x00\x00\x00\x00")
+	}
+	initOnes := append(mrlog.AppendInit(nil, []mrlog.Digest{{Alg: mrlog.SHA256, Sum: ones[:32]}}), '\n')
 	sep := verify.Expectation{Register: mrlog.Register{Space: mrlog.PCR, Index: 4}, Alg: mrlog.SHA256, Value: unhex(t, "3d458cfe55cc03ea1f443f1562beec8df51c75e14a9fcf9a7234a13f198e7969")}
 
 	for _, c := range []struct {
@@ -99,6 +110,12 @@ func TestStates(t *testing.T) {
 		{"dynamic PCR, never launched", []verify.Expectation{expect(t, "pcr17", mrlog.SHA256, ones[:32])}, []string{array(noAction)}, true, "pcr17:sha256=verified", -1, ""},
 		{"dynamic PCR, launched", []verify.Expectation{expect(t, "pcr17", mrlog.SHA256, zeros[:32])}, []string{array(noAction)}, true, "pcr17:sha256=verified", -1, ""},
 		{"dynamic PCR, extended", []verify.Expectation{expect(t, "pcr17", mrlog.SHA256, bytes.Repeat([]byte{1}, 32))}, []string{array(noAction)}, false, "pcr17:sha256=mismatch", -1, ""},
+		{"dynamic PCR, launched and extended", []verify.Expectation{chained("pcr17", 0)}, []string{array(separator(0, 17, mrlog.SHA256))}, true, "pcr17:sha256=verified", -1, ""},
+		{"dynamic PCR, extended without a launch", []verify.Expectation{chained("pcr17", 0xFF)}, []string{array(separator(0, 17, mrlog.SHA256))}, true, "pcr17:sha256=verified", -1, ""},
+		{"dynamic PCR, extended from elsewhere", []verify.Expectation{chained("pcr17", 1)}, []string{array(separator(0, 17, mrlog.SHA256))}, false, "pcr17:sha256=mismatch", -1, ""},
+		{"dynamic PCR, launched, and more in the log", []verify.Expectation{chained("pcr17", 0)}, []string{array(separator(0, 17, mrlog.SHA256), separator(1, 17, mrlog.SHA256))}, false, "pcr17:sha256=mismatch", 1, ""},
+		{"dynamic PCR, launched, and its INIT denies it", []verify.Expectation{led("pcr17", zeros[:32], string(initOnes[:len(initOnes)-1]), "a b")}, []string{"#: register pcr17\n" + string(initOnes) + "a b\n"}, false, "pcr17:sha256=mismatch", -1, ""},
+		{"static PCR, from 0xFF", []verify.Expectation{chained("pcr16", 0xFF)}, []string{array(separator(0, 16, mrlog.SHA256))}, false, "pcr16:sha256=mismatch", -1, ""},
 		{"static PCR of 0xFF", []verify.Expectation{expect(t, "pcr16", mrlog.SHA256, ones[:32])}, []string{array(noAction)}, false, "pcr16:sha256=mismatch", -1, ""},
 		{"SHA-1 bank at its reset value", []verify.Expectation{expect(t, "pcr5", mrlog.SHA1, zeros[:20])}, []string{array(noAction)}, false, "pcr5:sha1=weak", -1, ""},
 

@@ -32,7 +32,7 @@ class Log:
     def __init__(self, algs, dialect="agile", space="pcr", index=0, header=None, known=None):
         self.algs, self.dialect, self.space = algs, dialect, space
         self.data, self.records, self.end = b"", [], None
-        self.values, self.locality = {}, 0
+        self.values, self.locality, self.launched = {}, 0, False
         self.known = known or algs
         if dialect in ("agile", "coco"):
             spec = header or specid(algs, bytes(16) if dialect == "coco" else b"Spec ID Event03\0",
@@ -62,10 +62,13 @@ class Log:
             return
         if event == HCRTM and index == 0:
             self.locality = 4
+        dynamic = self.space == "pcr" and 17 <= index <= 22
+        if dynamic and (0x400 <= event < 0x600 or event == 0x10000000):
+            self.launched = True
         for alg, d in digests:
             if alg not in SIZES:
                 continue
-            start = bytes([0xFF] * SIZES[alg]) if self.space == "pcr" and 17 <= index <= 22 else bytes(SIZES[alg])
+            start = bytes([0xFF] * SIZES[alg]) if dynamic and not self.launched else bytes(SIZES[alg])
             if self.space == "pcr" and index == 0:
                 start = start[:-1] + bytes([self.locality])
             old = self.values.get((index, alg), start)
@@ -194,6 +197,20 @@ log = Log(["sha256"])
 log.event(17, 8, b"v")
 log.event(23, 8, b"v")
 log.write("drtm", "PCR 17 starts with 0xFF, PCR 23 with zeros")
+
+log = Log(["sha1", "sha256"])
+log.event(17, 0x402, b"")
+log.event(17, 0x10C, b"v")
+log.event(18, 0x410, b"v")
+log.event(22, SEPARATOR, bytes(4))
+log.write("drtm-launch", "an event of Intel TXT: a dynamic launch has cleared PCR 17 to 22")
+
+log = Log(["sha256"])
+log.event(18, 8, b"v")
+log.event(17, 0x10000000, b"DRTM")
+log.event(18, 8, b"w")
+log.event(21, SEPARATOR, bytes(4))
+log.write("drtm-late", "the event of a dynamic launch after PCR 18 was extended, which goes on from where it was")
 
 log = small([], dialect="sha1")
 log.write("sha1", "the format of TCG 1.2, without a header record")
