@@ -27,6 +27,7 @@ type Checker struct {
 	rep     Report // but for findings and registers
 	banks   []*tally
 	inits   int // refused INIT records taken into the findings
+	watch   Watch
 
 	log   Log // the one at hand
 	logs  int // so far
@@ -37,6 +38,8 @@ type Checker struct {
 	// expected values had been reached: the log may be accepted up to there.
 	findings, after []found
 	found           int // in all
+	// Findings that only the whole of the logs shows.
+	odd []found
 
 	// Registers of which a value is expected and that were extended in a
 	// bank that cannot be replayed.
@@ -63,6 +66,7 @@ func New(o Options) (*Checker, error) {
 		return nil, err
 	}
 	c := &Checker{o: o, lanes: make(map[mrlog.Register]*lane)}
+	c.rep.Contents = o.Contents
 	for _, e := range o.Expect {
 		c.tally(e.Register, e.Alg) // so that a record without the digest is noticed
 		zeros := make([]byte, e.Alg.Size())
@@ -79,7 +83,7 @@ func New(o Options) (*Checker, error) {
 // *mrlog.SyntaxError for malformed input, with the log's name before it; the
 // Checker is then spent.
 func (c *Checker) Log(ctx context.Context, l Log) error {
-	c.log, c.lane = l, nil
+	c.log, c.lane, c.watch.Log = l, nil, l.Name
 	c.logs++
 	// Of a log whose digests are all derived it is known that the contents
 	// match. A reader that derives some beside the logged ones is a Hasher, too.
@@ -87,7 +91,7 @@ func (c *Checker) Log(ctx context.Context, l Log) error {
 	contents := func(records []mrlog.Record, answers []Contents) {
 		h, _ := hashers.Get().(*Hasher)
 		if h == nil {
-			h = &Hasher{Format: l.Reader.Header().Format}
+			h = &Hasher{Format: l.Reader.Header().Format, Contents: c.o.Contents}
 		}
 		h.Each(records, answers)
 		hashers.Put(h)
@@ -188,6 +192,13 @@ func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) e
 	if text := c.lane.next(rec, c.logs); text != "" {
 		c.find(number, rec, 0, text)
 	}
+	if text, later := c.watch.next(uint64(number), rec, c.lane.place(rec)); text != "" && !later {
+		if c.o.Contents == Strict {
+			c.find(number, rec, 0, text)
+		} else {
+			c.remark(c.finding(number, rec, 0, text))
+		}
+	}
 	if rec.NotExtended {
 		c.rep.NotExtended++
 		return nil
@@ -254,7 +265,11 @@ func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, conten
 		t.opaque++
 	case Differs:
 		t.differs++
-		c.find(number, rec, d.Alg, contradiction(rec, d.Alg))
+		if text := contradiction(rec, d.Alg); c.o.Contents != ReportOnly {
+			c.find(number, rec, d.Alg, text)
+		} else {
+			c.remark(c.finding(number, rec, d.Alg, text))
+		}
 	}
 }
 
@@ -318,9 +333,24 @@ func (c *Checker) add(f Finding, place int64) {
 	c.found++
 }
 
+func (c *Checker) remark(f Finding) {
+	c.rep.Remarked++
+	if len(c.rep.Remarks) < MaxFindings {
+		c.rep.Remarks = append(c.rep.Remarks, f)
+	}
+}
+
 // Report compares the replay of all logs with what was expected. It ends the
 // verification: call it once.
 func (c *Checker) Report() *Report {
+	odd := c.watch.end()
+	if c.o.Contents == Strict {
+		c.odd = odd
+	} else {
+		for _, f := range odd {
+			c.remark(f.Finding)
+		}
+	}
 	rep := c.report(c.o.Prefix)
 	if !c.o.Prefix && !rep.OK() {
 		rep.PrefixHelps = c.report(true).OK()
@@ -365,6 +395,16 @@ func (c *Checker) report(prefix bool) *Report {
 			if len(rep.Findings) < MaxFindings {
 				rep.Findings = append(rep.Findings, first)
 			}
+		}
+	}
+	for _, f := range c.odd {
+		list, all := &rep.Findings, &rep.Found
+		if follows(cut, &f) {
+			list, all = &rep.Later, &rep.FoundLater
+		}
+		*all++
+		if len(*list) < MaxFindings {
+			*list = append(*list, f.Finding)
 		}
 	}
 	rep.Registers = append(rep.Registers, c.unnamed(rep.Registers)...)

@@ -54,6 +54,10 @@ type Hasher struct {
 	// from logs, events have no data to compare.
 	Format string
 
+	// Contents is how much is made of a difference. With Strict, one from a
+	// rule that is stated and not certain is Differs, too.
+	Contents Strictness
+
 	buf   []byte // contents' TLVs
 	sum   []byte
 	known *cel.Known
@@ -150,8 +154,9 @@ func (h *Hasher) raw(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content {
 	case mrlog.TypeCCCEL:
 		certain = true
 	case mrlog.TypeSystemd:
-		// The digest of a volume key event is keyed; it cannot be told
-		// from the text whether this is one.
+		// The digest of a volume key event is keyed; it cannot be told for
+		// sure from the text whether this is one.
+		certain = h.Contents == Strict && !bytes.HasPrefix(data, []byte("cryptsetup:"))
 	case mrlog.TypePCClient:
 		return h.event(rec, d)
 	case mrlog.TypeIMATemplate:
@@ -194,7 +199,7 @@ func (h *Hasher) template(rec *mrlog.Record, d mrlog.Digest) Content {
 	switch {
 	case bytes.Equal(h.sum, d.Sum):
 		return Matches
-	case string(rec.Name) == "ima" && len(rec.Content) != oldTemplate:
+	case h.Contents != Strict && string(rec.Name) == "ima" && len(rec.Content) != oldTemplate:
 		return Opaque // as some producers carry it: not as it was hashed
 	}
 	return Differs
@@ -218,7 +223,7 @@ func (h *Hasher) event(rec *mrlog.Record, d mrlog.Digest) Content {
 		}
 		return Matches
 	}
-	if rule.Certain || rec.Event == evSeparator && h.normal(d) {
+	if rule.Certain || rule.Stated && h.Contents == Strict || rec.Event == evSeparator && h.normal(d) {
 		return Differs
 	}
 	return Opaque
@@ -226,12 +231,15 @@ func (h *Hasher) event(rec *mrlog.Record, d mrlog.Digest) Content {
 
 const evSeparator = 0x00000004
 
+// normalSeparators are the data of an EV_SEPARATOR that tells of no error (PFP
+// 1.06, section 10.4.1).
+var normalSeparators = [2][4]byte{{}, {0xFF, 0xFF, 0xFF, 0xFF}}
+
 // normal reports whether a digest is that of a separator which tells of no
-// error (PFP 1.06, section 10.4.1): the data of one with another value was
-// altered then.
+// error: the data of one with another value was altered then.
 func (h *Hasher) normal(d mrlog.Digest) bool {
-	for _, data := range [][]byte{{0, 0, 0, 0}, {0xFF, 0xFF, 0xFF, 0xFF}} {
-		if h.sum = d.Alg.AppendSum(h.sum[:0], data); bytes.Equal(h.sum, d.Sum) {
+	for _, data := range normalSeparators {
+		if h.sum = d.Alg.AppendSum(h.sum[:0], data[:]); bytes.Equal(h.sum, d.Sum) {
 			return true
 		}
 	}

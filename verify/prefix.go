@@ -77,10 +77,11 @@ func (c *Checker) sort(rep *Report, cut []*lane) {
 	all := slices.Concat(c.findings, c.after)
 	slices.SortFunc(all, func(a, b found) int { return a.made - b.made })
 	for _, f := range all {
-		follows := slices.ContainsFunc(cut, func(l *lane) bool { return !f.Whole && l.register == f.Register && f.place > l.reached })
-		if list := &rep.Findings; !follows && len(*list) < MaxFindings {
-			*list = append(*list, f.Finding)
-		} else if list = &rep.Later; follows && len(*list) < MaxFindings {
+		list := &rep.Findings
+		if follows(cut, &f) {
+			list = &rep.Later
+		}
+		if len(*list) < MaxFindings {
 			*list = append(*list, f.Finding)
 		}
 	}
@@ -88,6 +89,12 @@ func (c *Checker) sort(rep *Report, cut []*lane) {
 		rep.FoundLater += l.found - l.sound
 	}
 	rep.Found = c.found - rep.FoundLater
+}
+
+// follows reports whether a finding is about what follows the accepted part of
+// its register's log.
+func follows(cut []*lane, f *found) bool {
+	return slices.ContainsFunc(cut, func(l *lane) bool { return !f.Whole && l.register == f.Register && f.place > l.reached })
 }
 
 // found is a finding with its place among the records of its register, and

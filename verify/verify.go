@@ -148,6 +148,12 @@ type Report struct {
 	// PrefixHelps: the answer is no, and would be a yes with Options.Prefix.
 	PrefixHelps bool
 
+	// Remarks are what was noticed and has no bearing on the answer, see
+	// Strictness. As many as of Findings are kept.
+	Remarks  []Finding
+	Remarked int // in all
+	Contents Strictness
+
 	// Skipped counts the digests of algorithms that mrlog cannot compute.
 	Skipped map[mrlog.Alg]uint64
 }
@@ -190,6 +196,8 @@ type Options struct {
 	// no record is covered do not verify.
 	Prefix bool
 	Procs  int // processors to use; 0 or 1 for the calling goroutine alone
+
+	Contents Strictness
 
 	// Progress, if not nil, is called after each batch with the records read
 	// of the log at hand and the offset in it.

@@ -109,7 +109,7 @@ func outputs() map[string]reflect.Type {
 			all[reflect.TypeOf(v).Name()] = reflect.TypeOf(v)
 		}
 	}
-	add(errorOutput{}, findingOutput{}, replayOutput{}, registerOutput{}, showRecord{}, showDigest{},
+	add(errorOutput{}, findingOutput{}, replayOutput{}, registerOutput{}, showRecord{}, showDigest{}, showSuspicion{},
 		verifyOutput{}, verifyRegister{}, verifyFinding{}, versionOutput{},
 		convertOutput{}, mappedOutput{}, lostOutput{}, checkedOutput{})
 	add(recordingOutputs()...)

@@ -35,7 +35,8 @@ CONTENT is "matches" when the content hashes to the digest, "DIFFERS" when by
 the rule of its type it should and does not, "part" when only a part of it does:
 of a boot variable the value, of a command line the text, and the name before it
 is not bound. It is "opaque" when it only describes what was measured. All that
-alone proves nothing: mrlog verify does.
+alone proves nothing: mrlog verify does. (!) stands before the event of a record
+that should not stand where it does; why is said at the end.
 
 On a terminal lines are cut to its width and hexadecimal to its first digits;
 below 100 columns there is no VALUE, and no EV_ or EV_EFI_ before the names of
@@ -161,12 +162,13 @@ type shown struct {
 	number  uint64           // as logged, else counted
 	content []verify.Content // by digest
 	values  []mrlog.Digest   // of the register after the record, by digest; Sum nil where unknown
+	odd     string           // why the record is suspicious, as far as could be told by then
 }
 
 // clone is a copy that shares no memory with the record's batch.
 func (s *shown) clone() shown {
 	rec := s.Record.Clone()
-	c := shown{Record: &rec, number: s.number, content: slices.Clone(s.content), values: slices.Clone(s.values)}
+	c := shown{Record: &rec, number: s.number, content: slices.Clone(s.content), values: slices.Clone(s.values), odd: s.odd}
 	for i := range c.values {
 		c.values[i].Sum = slices.Clone(c.values[i].Sum)
 	}
@@ -200,9 +202,11 @@ type summary struct {
 	banks    []mrlog.Bank // of the registers that are shown
 	records  uint64       // in the log
 	shown    uint64
-	differs  []uint64 // numbers of the first records that differ
-	differ   uint64   // how many do
-	locality int      // that the TPM was started from, as the log says; -1 if it says nothing
+	differs  []uint64         // numbers of the first records that differ
+	differ   uint64           // how many do
+	odd      []verify.Finding // suspicious records, by their numbers as shown
+	odds     int              // how many are
+	locality int              // that the TPM was started from, as the log says; -1 if it says nothing
 	header   mrlog.Header
 }
 
@@ -300,6 +304,7 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 	var (
 		replay mrlog.Replay
 		hasher = verify.Hasher{Format: in.Reader.Header().Format}
+		watch  verify.Watch
 		row    shown
 		sum    = summary{locality: -1}
 		begun  bool
@@ -334,6 +339,7 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 			if rec.HasNumber {
 				row.number = rec.Number
 			}
+			row.odd = watch.Next(row.number, rec)
 			if !f.wants(rec) {
 				continue
 			}
@@ -370,6 +376,7 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 	if err != nil {
 		return in.at(err)
 	}
+	sum.odd, sum.odds = watch.End()
 	sum.header = in.Reader.Header()
 	sum.banks = slices.DeleteFunc(replay.Banks(), func(b mrlog.Bank) bool { return !f.of(b.Register) })
 	if err := v.end(&sum); err != nil {

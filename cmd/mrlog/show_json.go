@@ -30,6 +30,7 @@ type showRecord struct {
 	Content     string       `json:"content"`
 	Digests     []showDigest `json:"digests"`
 	NotExtended bool         `json:"not_extended,omitempty"`
+	Suspicious  string       `json:"suspicious,omitempty"`
 	Event       string       `json:"event_type,omitempty"`
 	Name        string       `json:"name,omitempty"`
 	NameData    string       `json:"name_data,omitempty"`
@@ -42,6 +43,15 @@ type showDigest struct {
 	Digest  string `json:"digest"`
 	Content string `json:"content"`
 	Value   string `json:"value,omitempty"`
+}
+
+// showSuspicion is a record that should not stand where it does.
+type showSuspicion struct {
+	Number   uint64 `json:"recnum"`
+	Register string `json:"register"`
+	Line     int    `json:"line,omitempty"`
+	Offset   int64  `json:"offset"`
+	Text     string `json:"text"`
 }
 
 func (v *jsonView) begin(_ string, h mrlog.Header) error {
@@ -70,7 +80,7 @@ func assumedSpace(h mrlog.Header) string {
 func (v *jsonView) record(s *shown) error {
 	r := showRecord{
 		Number: s.number, Register: s.Register.String(), Type: typeName(s.Record), Content: s.worst().String(),
-		NotExtended: s.NotExtended, Line: s.Span.Line, Offset: s.Span.Offset,
+		NotExtended: s.NotExtended, Suspicious: s.odd, Line: s.Span.Line, Offset: s.Span.Offset,
 	}
 	switch {
 	case s.Record.Type == mrlog.TypeNamed:
@@ -171,11 +181,17 @@ func (v *jsonView) end(sum *summary) error {
 	if sum.locality >= 0 {
 		locality = &sum.locality
 	}
+	var odd []showSuspicion
+	for _, f := range sum.odd {
+		odd = append(odd, showSuspicion{f.Number, f.Register.String(), f.Span.Line, f.Span.Offset, f.Text})
+	}
 	tail, err := appendJSON(nil, struct {
 		Registers []registerOutput `json:"registers"`
 		Locality  *int             `json:"startup_locality,omitempty"`
 		Padding   int64            `json:"padding,omitempty"`
-	}{registerOutputs(sum.banks), locality, sum.header.Padding})
+		Odd       []showSuspicion  `json:"suspicious,omitempty"`
+		Odds      int              `json:"suspected,omitempty"`
+	}{registerOutputs(sum.banks), locality, sum.header.Padding, odd, sum.odds})
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,9 @@ func (v *longView) record(s *shown) error {
 	}
 	fmt.Fprintf(v.out, "%d  %s  %s  %s\n", s.number, s.Register, s.word(), eventText(s.Record, maxLongData/4))
 	v.field("record", fmt.Sprintf("%s%s, %s of content, %s", typeName(s.Record), extended, count(len(s.Record.Content), "byte"), where))
+	if s.odd != "" {
+		v.field("suspicious", s.odd)
+	}
 	for i, d := range s.Digests {
 		name := d.Alg.String()
 		note := ""

@@ -145,6 +145,9 @@ func (v *tableView) record(s *shown) error {
 	if v.layout.short && s.Record.Type == mrlog.TypePCClient {
 		event = strings.TrimPrefix(strings.TrimPrefix(event, "EV_"), "EFI_")
 	}
+	if s.odd != "" {
+		event = "(!) " + event
+	}
 	return v.line(strconv.FormatUint(s.number, 10), s.Register.String(), typeName(s.Record), s.word(), digest, value, event)
 }
 
@@ -152,6 +155,9 @@ func (v *tableView) end(sum *summary) error {
 	fmt.Fprintln(v.out)
 	return sum.print(v.out)
 }
+
+// maxOdd is how many of the records that are suspicious are listed.
+const maxOdd = 10
 
 // print tells people what is to be said of the log as a whole: values of the
 // registers, and what a reader of the records could miss.
@@ -178,6 +184,13 @@ func (sum *summary) print(out io.Writer) error {
 			list = append(list, "…")
 		}
 		fmt.Fprintf(out, "content DIFFERS from the digest in %s: %s\n", count(sum.differ, "record"), strings.Join(list, ", "))
+	}
+	for i, f := range sum.odd {
+		if i == maxOdd {
+			fmt.Fprintf(out, "suspicious: %s more\n", count(uint64(sum.odds-i), "record"))
+			break
+		}
+		fmt.Fprintf(out, "suspicious: record %d: %s\n", f.Number, f.Text)
 	}
 	if sum.locality >= 0 {
 		fmt.Fprintf(out, "pcr0 starts at locality %d, as the log says\n", sum.locality)

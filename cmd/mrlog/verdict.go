@@ -24,6 +24,9 @@ type verifyOutput struct {
 	Found       int              `json:"found"`
 	Later       []verifyFinding  `json:"later,omitempty"`
 	FoundLater  int              `json:"found_later,omitempty"`
+	Contents    string           `json:"contents,omitempty"`
+	Remarks     []verifyFinding  `json:"remarks,omitempty"`
+	Remarked    int              `json:"remarked,omitempty"`
 }
 
 type verifyRegister struct {
@@ -57,6 +60,10 @@ func verifyOutputOf(r *verify.Report) verifyOutput {
 	out := verifyOutput{
 		Verified: r.OK(), Records: r.Records, Covered: r.Covered, NotExtended: r.NotExtended, Found: r.Found,
 		Registers: []verifyRegister{}, Findings: verifyFindingsOf(r.Findings), Later: verifyFindingsOf(r.Later), FoundLater: r.FoundLater,
+		Remarks: verifyFindingsOf(r.Remarks), Remarked: r.Remarked,
+	}
+	if r.Contents != verify.Normal {
+		out.Contents = r.Contents.String()
 	}
 	for i := range r.Registers {
 		b := &r.Registers[i]
@@ -91,17 +98,24 @@ func verifyFindingsOf(findings []verify.Finding) []verifyFinding {
 }
 
 // printReport leads with the verdict, then a line per register, then what is
-// wrong, with its record.
+// wrong, with its record, then what was noticed besides.
 func (e *env) printReport(r *verify.Report) error {
 	var b strings.Builder
+	how := ""
+	switch r.Contents {
+	case verify.Strict:
+		how = " (--contents strict)"
+	case verify.ReportOnly:
+		how = " (--contents report: what contradicts its digest does not count)"
+	}
 	if r.OK() {
 		covered := count(r.Covered, "record")
 		if r.Covered != r.Records {
 			covered = fmt.Sprintf("%d of %s", r.Covered, count(r.Records, "record"))
 		}
-		fmt.Fprintf(&b, "verified%s: %s\n", inPart(r), covered)
+		fmt.Fprintf(&b, "verified%s: %s%s\n", inPart(r), covered, how)
 	} else {
-		fmt.Fprintf(&b, "NOT VERIFIED: %s\n", count(r.Records, "record"))
+		fmt.Fprintf(&b, "NOT VERIFIED: %s%s\n", count(r.Records, "record"), how)
 	}
 	width, states := 0, 0
 	for _, x := range r.Registers {
@@ -132,6 +146,15 @@ func (e *env) printReport(r *verify.Report) error {
 	}
 	if n := r.FoundLater - len(r.Later); n > 0 {
 		fmt.Fprintf(&b, "  and %d more findings in what follows\n", n)
+	}
+	if r.Remarked > 0 {
+		b.WriteString("noticed, and no part of the answer:\n")
+	}
+	for _, f := range r.Remarks {
+		fmt.Fprintf(&b, "  %s\n", findingText(f))
+	}
+	if n := r.Remarked - len(r.Remarks); n > 0 {
+		fmt.Fprintf(&b, "  and %d more\n", n)
 	}
 	_, err := e.stdout.Write([]byte(b.String()))
 	return err

@@ -22,6 +22,7 @@ func newVerify(e *env) *cobra.Command {
 	var p placing
 	var expect []string
 	var prefix bool
+	var contents string
 	cmd := &cobra.Command{
 		Use:   "verify --expect REGISTER[:ALG]=HEX [flags] FILE...",
 		Short: "compare logs with trusted register values",
@@ -40,6 +41,12 @@ reached. With --prefix it is a yes, as if the log of the register ended there
 (verified-prefix): what follows is counted, and unproven. All banks of a register
 must have their values after the same record, and some record must be covered.
 
+Of some contents a document says what the digest is of, but real firmware is
+known to deviate: UEFI's boot variables, the commands of GRUB. --contents strict
+refuses these, too, if they differ, and a log with anything suspicious in it.
+--contents report lists contents that contradict their digests, and lets the
+registers decide. The answer says so.
+
 Logs may name registers in other spaces than --expect does: they are mapped by
 the table of the platform, and that is said. An IMA list has digests of one bank;
 those of other banks that are expected are derived, as the kernel extended them.`,
@@ -49,14 +56,26 @@ those of other banks that are expected are derived, as the kernel extended them.
   mrlog verify --expect pcr14:sha256=$(tpm2_pcrread -Q -o /dev/stdout sha256:14 | xxd -p -c 32) log.json`,
 		Args: files(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runVerify(cmd.Context(), e, &s, &p, expect, prefix, args)
+			return runVerify(cmd.Context(), e, &s, &p, expect, contents, prefix, args)
 		},
 	}
 	cmd.Flags().StringArrayVar(&expect, "expect", nil, "trusted value of a register, as `REGISTER[:ALG]=HEX`; repeatable")
 	cmd.Flags().BoolVar(&prefix, "prefix", false, "accept logs that go on past a register, up to where its values were reached")
+	cmd.Flags().StringVar(&contents, "contents", "normal", "`HOW` much contents that do not fit their digests mean: strict, normal, report")
+	must(cmd.RegisterFlagCompletionFunc("contents", complete("strict", "normal", "report")))
 	s.flags(cmd)
 	p.platformFlag(cmd)
 	return cmd
+}
+
+// parseStrictness reads the value of --contents.
+func parseStrictness(name string) (verify.Strictness, error) {
+	for _, s := range []verify.Strictness{verify.Normal, verify.Strict, verify.ReportOnly} {
+		if name == s.String() {
+			return s, nil
+		}
+	}
+	return 0, usage("--contents %.40q: want strict, normal or report", name)
 }
 
 // parseExpect reads REGISTER[:ALG]=HEX; without ALG, the size of the value
@@ -123,8 +142,12 @@ func parseExpects(args []string) ([]verify.Expectation, error) {
 	return out, nil
 }
 
-func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []string, prefix bool, args []string) error {
+func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []string, contents string, prefix bool, args []string) error {
 	o, err := s.options()
+	if err != nil {
+		return err
+	}
+	strictness, err := parseStrictness(contents)
 	if err != nil {
 		return err
 	}
@@ -152,7 +175,7 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []stri
 	defer progress.done()
 	var in *input
 	c, err := verify.New(verify.Options{
-		Expect: x, Prefix: prefix, Procs: procs(),
+		Expect: x, Prefix: prefix, Contents: strictness, Procs: procs(),
 		Progress: func(records, offset int64) { progress.update(in, records, offset) },
 	})
 	if err != nil {

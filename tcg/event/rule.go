@@ -101,6 +101,10 @@ type Rule struct {
 	// Certain: a digest that is of none of the parts is not the event's. If
 	// it is false, the digest may be of something that is not in the log.
 	Certain bool
+	// Stated: a document, or the producer's source, says that a digest is of
+	// one of the parts. If Certain is false all the same, real producers are
+	// known to deviate.
+	Stated bool
 }
 
 // Parts are what a digest of the event may be of, likeliest first. There are
@@ -159,6 +163,9 @@ func (r *Rule) add(of Of, data []byte) {
 //     EV_NONHOST_CODE, EV_NONHOST_CONFIG, images, firmware blobs, handoff
 //     tables, and the tags of Linux and systemd.
 //   - Anything else may be of the data; that it is not says nothing.
+//
+// Rules that are certain are Stated; so are those of EV_S_CRTM_VERSION,
+// EV_EFI_VARIABLE_BOOT and of GRUB's texts.
 func Measured(rec *mrlog.Record) Rule {
 	var r Rule
 	if rec.Type != mrlog.TypePCClient || rec.Form != mrlog.FormRaw || rec.NotExtended {
@@ -182,10 +189,14 @@ func Measured(rec *mrlog.Record) Rule {
 			r.Certain = v == 0 || v == 1<<32-1
 		}
 		r.add(OfData, data)
+	case evCRTMVersion:
+		r.Stated = true
+		r.add(OfData, data)
 	case evVariableBoot:
 		if v, ok := cutVariable(data); ok {
 			r.add(OfVariable, v.contents)
 		}
+		r.Stated = true
 		r.add(OfData, data)
 	case evVariableAuthority:
 		r.Certain = true
@@ -211,6 +222,7 @@ func Measured(rec *mrlog.Record) Rule {
 	default:
 		r.add(OfData, data)
 	}
+	r.Stated = r.Stated || r.Certain
 	return r
 }
 
@@ -233,6 +245,7 @@ func (r *Rule) bootLoader(data []byte) {
 		return
 	}
 	if prefix, _ := grubPrefix(data); prefix > 0 {
+		r.Stated = true
 		text := data[prefix:]
 		if n := bytes.IndexByte(text, 0); n >= 0 {
 			r.add(OfText, text[:n])

@@ -101,6 +101,10 @@ func TestMeasured(t *testing.T) {
 			for _, p := range rule.Parts() {
 				got = append(got, fmt.Sprintf("%s:%s", p.Of, p.Data))
 			}
+			stated := c.certain || c.event == 8 || c.event == 0x80000002 || strings.HasPrefix(c.what, "GRUB") && c.want != nil
+			if rule.Stated != stated {
+				t.Errorf("stated: %v", rule.Stated)
+			}
 			if !slices.Equal(got, c.want) || rule.Certain != c.certain {
 				t.Errorf("%q, certain: %v; want %q, %v", got, rule.Certain, c.want, c.certain)
 			}
@@ -108,7 +112,7 @@ func TestMeasured(t *testing.T) {
 				t.Errorf("%v allocations", n)
 			}
 			rec.NotExtended = true
-			if rule := event.Measured(rec); len(rule.Parts()) != 0 || rule.Certain {
+			if rule := event.Measured(rec); len(rule.Parts()) != 0 || rule.Certain || rule.Stated {
 				t.Error("an event that was not extended has a rule")
 			}
 		})
