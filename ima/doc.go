@@ -52,9 +52,11 @@
 // them otherwise. Records have no number.
 //
 // Digests are as extended, the logged one first: that of a violation is 0xFF, with
-// [mrlog.NoteViolation], and written back as zeros. A digest of 0xFF that is
-// logged as such, which no kernel does, is marked as not canonical. A list has
-// the digests of one bank, mostly SHA-1. [Options.Banks] and [Options.Padded]
+// [mrlog.NoteViolation], and written back as zeros. No kernel logs 0xFF, or zeros
+// beside the digest of a file: such records are marked as not canonical. A record
+// of 0xFF without the note, because it is one of these or came through another
+// format, is written as 0xFF if its content has the digest of a file, else as a
+// violation. A list has the digests of one bank, mostly SHA-1. [Options.Banks] and [Options.Padded]
 // let the reader add those of others; Header.DerivedBanks lists them.
 //
 // IMA extends PCR 10 unless its policy names another register, and RTMR 2 on TDX

@@ -131,6 +131,9 @@ func (l *list) digests(b *mrlog.Batch, r *mrlog.Record, sum []byte) error {
 	r.Digests = out
 	if sum[0]|sum[1]|sum[2] == 0 && filled(sum, 0) {
 		r.Notes |= mrlog.NoteViolation
+		if measures(r) {
+			r.Notes |= mrlog.NoteNonCanonical // without the note, 0xFF would be logged
+		}
 		out[0].Sum = b.Alloc(len(sum))
 		fill(out[0].Sum)
 	}

@@ -75,7 +75,7 @@ func (w *writer) write(records []mrlog.Record, encode func(b []byte, r *mrlog.Re
 			if string(r.Name) != w.name.name {
 				w.name = parseTemplate(r.Name)
 			}
-			if filled(sum, 0xFF) {
+			if violates(r, sum) {
 				sum = zero[:len(sum)]
 			}
 			w.buf, what = encode(w.buf, r, &w.name, sum)
@@ -162,10 +162,10 @@ func (w *writer) check(r *mrlog.Record) (sum []byte, what string) {
 	if sum, what = w.digest(r); what != "" {
 		return nil, what
 	}
-	switch violation := filled(sum, 0xFF); {
+	switch {
 	case filled(sum, 0):
 		return nil, "digest is zero: it would be read as that of a violation, of which 0xFF was extended"
-	case !violation && r.Notes&mrlog.NoteViolation != 0:
+	case !filled(sum, 0xFF) && r.Notes&mrlog.NoteViolation != 0:
 		return nil, "the record is marked as a violation, and its digest is not 0xFF"
 	}
 	return sum, ""
@@ -206,7 +206,7 @@ func (w *writer) follows(r *mrlog.Record, sum []byte, d *mrlog.Digest) bool {
 		return false
 	}
 	sha1 := mrlog.SHA1.Size()
-	if filled(sum, 0xFF) {
+	if violates(r, sum) {
 		return filled(d.Sum, 0xFF) || filled(d.Sum[:sha1], 0xFF) && filled(d.Sum[sha1:], 0)
 	}
 	var buf [mrlog.MaxDigestSize]byte

@@ -20,7 +20,8 @@ type BinaryWriter struct{ writer }
 // is a [*mrlog.CarryError]: content that is no template data, a register whose
 // plain index is read in another space, digests beside the logged one that do
 // not follow from the content. A digest of 0xFF is that of a violation, and
-// logged as zero.
+// logged as zero, unless the record is not marked as one and its content has the
+// digest of a file.
 func NewBinaryWriter(w io.Writer, o WriteOptions) (*BinaryWriter, error) {
 	out, err := newWriter(w, FormatBinary, o)
 	return &BinaryWriter{out}, err
