@@ -184,6 +184,8 @@ func TestIs(t *testing.T) {
 		"": false, "{": false, "[": false, "{}": false, "[]": false, `{"log":[{"recnum":0`: false, `{"event":"cc_eventlog","payload":""}`: false,
 		`[{"recnum":0,"pcr":1,"digests":[]`: false, `{"recnum":0,"content":{"x":{"cc_eventlog":1}}}`: false, "INIT sha384/": false,
 		`[{"imr":0,"event_type":1,"digest":""`: false, `{"x":"\"cc_eventlog\":"}`: false,
+		`{"recnum":0,"content":{"cc_eventlog":"`: false, `{"a":[{"cc_eventlog":"`: false, `{"a":{"b":{"cc_eventlog":"`: false, `{"a":{},"b":{"cc_eventlog":"`: true,
+		`x{"cc_eventlog":"`: false, `{` + strings.Repeat(`"a":1,`, 100) + `"cc_eventlog":"`: true,
 	} {
 		if container.Is([]byte(text)) != want {
 			t.Errorf("%q: %v", text, !want)

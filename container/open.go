@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 
 	"mrlog.dev"
@@ -266,12 +267,28 @@ func (u *opener) array(name, format string) error {
 
 // formatOf tells the format of an array by the names of its first element.
 func formatOf(raw []byte) string {
-	switch names := firstNames(raw); {
-	case names["rtmr"] || names["rtmr_events"]:
+	var rtmr, imr, eventType, typeName, digests bool
+	strict.Outline(raw, func(in, name, _ []byte) {
+		switch {
+		case in != nil:
+		case string(name) == "rtmr", string(name) == "rtmr_events":
+			rtmr = true
+		case string(name) == "imr":
+			imr = true
+		case string(name) == "event_type":
+			eventType = true
+		case string(name) == "type_name":
+			typeName = true
+		case string(name) == "digests":
+			digests = true
+		}
+	})
+	switch {
+	case rtmr:
 		return Intel
-	case names["imr"] && names["event_type"]:
+	case imr && eventType:
 		return Dstack
-	case names["type_name"] && names["digests"]:
+	case typeName && digests:
 		return Claims
 	}
 	return ""
@@ -346,46 +363,25 @@ func isArray(log []byte) bool {
 	return len(t) > 0 && t[0] == '['
 }
 
-// firstNames returns the names of the first object in the array that p begins
-// with, as far as p goes.
-func firstNames(p []byte) map[string]bool { return namesAt(p, 2) }
-
-// namesAt returns the names of the first object so deep in p, as far as p goes.
-// What is no JSON leads it astray, but not out of p.
-func namesAt(p []byte, want int) map[string]bool {
-	names := map[string]bool{}
-	depth, start, last := 0, -1, ""
-	for i := 0; i < len(p) && len(names) < 64; i++ {
-		c := p[i]
-		switch {
-		case start >= 0 && c == '\\':
-			i++
-		case c == '"':
-			if start < 0 {
-				start = i + 1
-			} else {
-				if depth == want && i-start < 64 {
-					last = string(p[start:i])
-				}
-				start = -1
-			}
-		case start >= 0:
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; depth < want && len(names) > 0 || depth <= 0 {
-				return names
-			}
-		case c == ':' && depth == want:
-			names[last] = true
-		}
-	}
-	return names
+// signs are the members that tell a container, each set of them one.
+var signs = [...][]string{
+	{"cc_eventlog"},
+	{"aa_eventlog"},
+	{"uefi_event_logs"},
+	{"attestation_report", "cert_chain"},
+	{"tpm_quote", "hcl_report"},
+	{"tpm_quote", "ak_public"},
+	{"quote", "event_log"},
+	{"primary_evidence"},
+	{"ima_measurement_list"},
+	{"mb_measurement_list"},
+	{"code", "status", "results"},
 }
 
 // Is reports whether an input that begins so is a container that Open knows, as
-// far as can be seen: a JSON object with the members of one, or an array for one
-// of the readers here.
+// far as can be seen: a JSON object with the members of one, wherever they
+// stand, or an array for one of the readers here. A result may be wrapped in
+// another object; the content of a record is none.
 func Is(start []byte) bool {
 	t := bytes.TrimLeft(start, " \t\r\n")
 	if len(t) == 0 {
@@ -397,33 +393,29 @@ func Is(start []byte) bool {
 	if t[0] != '{' {
 		return false
 	}
-	names := namesAt(t, 1)
-	for _, all := range [][]string{
-		{"cc_eventlog"},
-		{"aa_eventlog"},
-		{"uefi_event_logs"},
-		{"attestation_report", "cert_chain"},
-		{"tpm_quote", "hcl_report"},
-		{"tpm_quote", "ak_public"},
-		{"quote", "event_log"},
-		{"primary_evidence"},
-		{"ima_measurement_list"},
-		{"mb_measurement_list"},
-		{"code", "status", "results"},
-	} {
-		found := 0
-		for _, n := range all {
-			if names[n] {
-				found++
+	wrapped := false
+	var seen [len(signs)]uint8 // bits of the members
+	strict.Outline(t, func(in, name, _ []byte) {
+		switch {
+		case in == nil:
+			for i, all := range signs {
+				if j := slices.Index(all, string(name)); j >= 0 {
+					seen[i] |= 1 << j
+				}
+			}
+		case string(in) != "content":
+			switch string(name) {
+			case "uefi_event_logs", "cc_eventlog", "ima_measurement_list", "mb_measurement_list":
+				wrapped = true
 			}
 		}
-		if found == len(all) {
+	})
+	for i, all := range signs {
+		if seen[i] == 1<<len(all)-1 {
 			return true
 		}
 	}
-	// A result that is wrapped in another object.
-	inner := namesAt(t, 2)
-	return inner["uefi_event_logs"] || inner["cc_eventlog"] || inner["ima_measurement_list"] || inner["mb_measurement_list"]
+	return wrapped
 }
 
 // IsClaims reports whether an array that begins so is one for NewClaimsReader.

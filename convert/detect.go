@@ -16,10 +16,19 @@ import (
 	"mrlog.dev/container"
 	"mrlog.dev/dstack"
 	"mrlog.dev/ima"
+	"mrlog.dev/internal/strict"
 )
 
-// DetectSize is how many bytes from the start of a log Detect wants to see.
-const DetectSize = 4096
+const (
+	// DetectSize is how many bytes from the start of a log Detect wants to
+	// see. Of an object in JSON it may want more, see [Kind.Open].
+	DetectSize = 4096
+
+	// maxOpen bounds what of an object in JSON is read to tell its format. In
+	// evidence, quotes, certificates and claims may stand before the first
+	// member that tells.
+	maxOpen = 4 << 20
+)
 
 // ErrFormat says that the format of an input could not be told.
 var ErrFormat = errors.New("format not recognised")
@@ -380,14 +389,29 @@ func isCELJSON(p []byte) bool {
 }
 
 // isEvidence: an object with the members of one that holds logs, or whose first
-// member is a quote or a report, which can be longer than what is seen.
+// member is a quote or a report.
 func isEvidence(p []byte) bool {
-	if array, keys := jsonKeys(p); array || !isJSON(p) {
-		return false
-	} else if len(keys) > 0 && (keys[0] == "quote" || keys[0] == "attestation_report") {
-		return true
-	}
-	return container.Is(p)
+	first := ""
+	array, _ := strict.Outline(p, func(in, name, _ []byte) {
+		if first == "" && in == nil {
+			first = string(name)
+		}
+	})
+	return !array && (first == "quote" || first == "attestation_report" || container.Is(p))
+}
+
+// isOpen: an object in JSON, or the first in an array, of which more must be
+// seen to tell its format: it goes on, and it is not the envelope of a log,
+// which is as long as the log.
+func isOpen(p []byte) bool {
+	envelope := false
+	_, ended := strict.Outline(p, func(in, name, value []byte) {
+		if in == nil && string(name) == "log" {
+			value = bytes.TrimLeft(value, " \t\r\n")
+			envelope = envelope || len(value) > 0 && value[0] == '['
+		}
+	})
+	return isJSON(p) && !ended && !envelope
 }
 
 // isNative: the first line that is not empty is a comment or INIT, perhaps cut
@@ -469,11 +493,17 @@ func notLogJSON(p []byte) error {
 	if !isJSON(p) {
 		return nil
 	}
-	array, keys := jsonKeys(p)
-	has := func(names ...string) bool {
-		return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(keys, n) })
-	}
-	if !array && (has("tpm_quote", "hcl_report") || has("tpm_quote", "ak_public")) {
+	var quote, other bool
+	array, _ := strict.Outline(p, func(in, name, _ []byte) {
+		switch {
+		case in != nil:
+		case string(name) == "tpm_quote":
+			quote = true
+		case string(name) == "hcl_report", string(name) == "ak_public":
+			other = true
+		}
+	})
+	if !array && quote && other {
 		return &NotLogError{"TPM evidence as CoCo's attestation agent sends it", "it holds a quote with PCR values, and no log"}
 	}
 	return nil

@@ -41,6 +41,9 @@ func seed(f *testing.F) {
 	f.Add([]byte("10 2a72e57ea10acde04ca804a9d4dd8959ee14c1e9 ima-ng sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03 /usr/bin/my_tool\n"))
 	f.Add([]byte(`{"event":"compose-hash","payload":"q80=","version":2}` + "\n"))
 	f.Add([]byte(`{"cc_eventlog":"` + base64.StdEncoding.EncodeToString([]byte(header+separator)) + `","quote":"AAAA"}`))
+	for _, l := range late(f) {
+		f.Add([]byte(l.text))
+	}
 	f.Add([]byte("\x1e" + `{"pcr":11,"digests":[{"hashAlg":"sha256","digest":"51e6b92f405d1f98d96e3de343d61d420ad6923b25de21d766f9298192f14fed"}],"content_type":"systemd","content":{"string":"enter-initrd","bootId":"0123456789abcdef0123456789abcdef","timestamp":1234567,"eventType":"phase"}}` + "\n"))
 	f.Add([]byte(`{"pcr":4,"recnum":1,"digests":[{"hashAlg":"SHA1","digest":"DF3F619804A92FDB4057192DC43DD748EA778ADC"}],"content_type":5,"content":{"event_type":"ev_no_action","event_data":"00"}}` + "\n"))
 	f.Add([]byte(unhex(f, `0000000001000100000001040300000025 0b00000020df3f619804a92fdb4057192dc43dd748ea778adc52bc498ce80524c014b81119 050000000f000000000104010000000400000000`)))

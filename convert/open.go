@@ -104,6 +104,12 @@ func OpenAll(r io.Reader, s Source) ([]Input, error) {
 	if k.BOM {
 		src = &skipped{r: src, n: len(bom)}
 	}
+	if k.Open && s.Format == "" {
+		if k, src, err = k.settle(src); err != nil {
+			return nil, err
+		}
+	}
+	k.Open = false
 	if k.Format == Evidence {
 		return evidence(src, k, s)
 	}
@@ -140,10 +146,7 @@ func evidence(r io.Reader, k Kind, s Source) ([]Input, error) {
 func (s *Source) kind(start []byte) (Kind, error) {
 	if s.Format == "" {
 		k, err := Sniff(start)
-		if err != nil {
-			err = &mrlog.SyntaxError{Format: "detection", Record: -1, Err: err}
-		}
-		return k, err
+		return k, undetected(err)
 	}
 	k := Kind{}
 	var err error
@@ -162,6 +165,14 @@ func (s *Source) kind(start []byte) (Kind, error) {
 		k.BOM = true
 	}
 	return k, nil
+}
+
+// undetected is an error of detection: the input is at fault.
+func undetected(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &mrlog.SyntaxError{Format: "detection", Record: -1, Err: err}
 }
 
 // decode opens what is unwrapped.

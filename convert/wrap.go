@@ -31,6 +31,10 @@ type Kind struct {
 	Wrapping Wrapping
 	BOM      bool // a byte order mark stands before text; it is no part of the log
 
+	// Open: it looks like a canonical log in JSON, and members that follow
+	// what was seen may yet tell another format. [OpenAll] reads on then.
+	Open bool
+
 	// Of a log out of evidence: the member that it stood in, and the number
 	// of its first record in the whole list, where that is told.
 	Member string
@@ -79,7 +83,29 @@ func (k Kind) inside(start []byte) (Kind, error) {
 		}
 		return k, fmt.Errorf("unwrapped from %s: %w", k.Wrapping, err)
 	}
+	k.Open = k.Format == CELJSON && isOpen(start)
 	return k, err
+}
+
+// settle reads on in an object of which too little was seen, until its members
+// tell the format, or it is clear that they do not. It returns what stands for
+// r then. What is wrong with r is an error as long as nothing is told.
+func (k Kind) settle(r io.Reader) (Kind, io.Reader, error) {
+	var seen bytes.Buffer
+	for size := int64(4 * DetectSize); k.Open && size <= maxOpen; size *= 4 {
+		_, err := io.CopyN(&seen, r, size-int64(seen.Len()))
+		if err != nil && err != io.EOF {
+			return k, nil, err
+		}
+		var told error
+		if k, told = k.inside(seen.Bytes()); told != nil {
+			return k, nil, undetected(told)
+		}
+		if err == io.EOF {
+			break
+		}
+	}
+	return k, &prefixed{start: seen.Bytes(), rest: r}, nil
 }
 
 func isGzip(p []byte) bool { return bytes.HasPrefix(p, []byte{0x1F, 0x8B, 8}) }

@@ -331,49 +331,17 @@ func Is(start []byte) bool {
 	if len(t) == 0 {
 		return false
 	}
-	wanted := [][]byte{[]byte(`"event"`), []byte(`"payload"`)}
+	wanted := [2]string{"event", "payload"}
 	if t[0] == '[' {
-		wanted = [][]byte{[]byte(`"imr"`), []byte(`"event_type"`)}
-		t = bytes.TrimLeft(t[1:], " \t\r\n")
+		wanted = [2]string{"imr", "event_type"}
 	}
-	if len(t) == 0 || t[0] != '{' {
-		return false
-	}
-	names := firstNames(t)
-	for _, w := range wanted {
-		if !bytes.Contains(names, w) {
-			return false
-		}
-	}
-	return true
-}
-
-// firstNames returns the names of the object that t begins with, as far as it
-// goes, in quotes, and nothing of its values.
-func firstNames(t []byte) []byte {
-	var out []byte
-	depth, start, last := 0, -1, []byte(nil)
-	for i := 0; i < len(t); i++ {
-		c := t[i]
-		switch {
-		case start >= 0 && c == '\\':
-			i++
-		case c == '"':
-			if start < 0 {
-				start = i
-			} else {
-				last, start = t[start:i+1], -1
+	var seen [2]bool
+	strict.Outline(t, func(in, name, _ []byte) {
+		for i, w := range wanted {
+			if in == nil && string(name) == w {
+				seen[i] = true
 			}
-		case start >= 0:
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; depth == 0 {
-				return out
-			}
-		case c == ':' && depth == 1:
-			out = append(append(out, last...), ' ')
 		}
-	}
-	return out
+	})
+	return seen[0] && seen[1]
 }

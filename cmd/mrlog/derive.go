@@ -23,7 +23,7 @@ import (
 func isIMA(format string) bool { return format == convert.IMA || format == convert.IMAASCII }
 
 // rereadable returns standard input, which it keeps in a temporary file if it
-// has an IMA list: that is read twice.
+// has an IMA list, or may have one: that is read twice.
 func (e *env) rereadable(args []string, o convert.Source) (io.Reader, error) {
 	if !slices.Contains(args, "-") {
 		return e.stdin, nil
@@ -35,12 +35,13 @@ func (e *env) rereadable(args []string, o convert.Source) (io.Reader, error) {
 	}
 	start = start[:n]
 	all := io.MultiReader(bytes.NewReader(start), e.stdin)
+	var k convert.Kind
 	format, err := convert.Canonical(o.Format)
 	if err != nil && n > 0 {
-		k, _ := convert.Sniff(start)
+		k, _ = convert.Sniff(start)
 		format = k.Format
 	}
-	if !isIMA(format) && format != convert.Evidence {
+	if !isIMA(format) && format != convert.Evidence && !k.Open {
 		return all, nil
 	}
 	f, err := unnamed()
