@@ -7,6 +7,8 @@ import (
 	"bufio"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"mrlog.dev"
@@ -17,32 +19,9 @@ import (
 type jsonView struct {
 	out   *bufio.Writer
 	comma bool
-	event []byte
-}
-
-// showRecord is a record but for what its content says, and the content, which
-// may be long and is written without a copy.
-type showRecord struct {
-	Number      uint64       `json:"recnum"`
-	Register    string       `json:"register"`
-	Type        string       `json:"type"`
-	TypeNumber  *uint32      `json:"type_number,omitempty"`
-	Content     string       `json:"content"`
-	Digests     []showDigest `json:"digests"`
-	NotExtended bool         `json:"not_extended,omitempty"`
-	Suspicious  string       `json:"suspicious,omitempty"`
-	Event       string       `json:"event_type,omitempty"`
-	Name        string       `json:"name,omitempty"`
-	NameData    string       `json:"name_data,omitempty"`
-	Line        int          `json:"line,omitempty"`
-	Offset      int64        `json:"offset"`
-}
-
-type showDigest struct {
-	Bank    string `json:"bank"`
-	Digest  string `json:"digest"`
-	Content string `json:"content"`
-	Value   string `json:"value,omitempty"`
+	// Memory that is used again for each record: of what its content does not
+	// say, of what it says, and of a piece of the content itself.
+	head, event, piece []byte
 }
 
 // showSuspicion is a record that should not stand where it does.
@@ -78,40 +57,12 @@ func assumedSpace(h mrlog.Header) string {
 }
 
 func (v *jsonView) record(s *shown) error {
-	r := showRecord{
-		Number: s.number, Register: s.Register.String(), Type: typeName(s.Record), Content: s.worst().String(),
-		NotExtended: s.NotExtended, Suspicious: s.odd, Line: s.Span.Line, Offset: s.Span.Offset,
-	}
-	switch {
-	case s.Record.Type == mrlog.TypeNamed:
-		r.Type = string(s.Name)
-	default:
-		n := uint32(s.Record.Type)
-		r.TypeNumber = &n
-		if utf8.Valid(s.Name) {
-			r.Name = string(s.Name)
-		} else {
-			r.NameData = hex.EncodeToString(s.Name)
-		}
-	}
-	if s.Record.Type == mrlog.TypePCClient {
-		r.Event = eventName(s.Event)
-	}
-	for i, d := range s.Digests {
-		r.Digests = append(r.Digests, showDigest{
-			Bank: d.Alg.String(), Digest: hex.EncodeToString(d.Sum), Content: s.content[i].String(), Value: hex.EncodeToString(s.values[i].Sum),
-		})
-	}
-	head, err := appendJSON(nil, r)
-	if err != nil {
-		return err
-	}
 	if v.comma {
 		v.out.WriteByte(',')
 	}
 	v.comma = true
-	v.out.WriteByte('\n')
-	v.out.Write(head[:len(head)-1])
+	v.head = appendRecord(append(v.head[:0], '\n'), s)
+	v.out.Write(v.head)
 	if v.event = appendEvent(v.event[:0], s.Record); len(v.event) > 0 {
 		v.out.WriteString(`,"event":`)
 		v.verbatim(v.event)
@@ -127,10 +78,70 @@ func (v *jsonView) record(s *shown) error {
 		v.out.WriteByte('"')
 	default:
 		v.out.WriteString(`,"data":"`)
-		hex.NewEncoder(v.out).Write(content)
+		for piece := range slices.Chunk(content, pieces) {
+			v.piece = hex.AppendEncode(v.piece[:0], piece)
+			v.out.Write(v.piece)
+		}
 		v.out.WriteByte('"')
 	}
 	return v.out.WriteByte('}') // and any error of the writes before
+}
+
+// appendRecord appends a record but for its content and what that says, and
+// leaves the object open. What a log may choose goes through the encoder; the
+// other texts are ours, and need no escapes.
+func appendRecord(dst []byte, s *shown) []byte {
+	dst = strconv.AppendUint(append(dst, `{"recnum":`...), s.number, 10)
+	dst = append(append(append(dst, `,"register":"`...), s.Register.String()...), `","type":`...)
+	named := s.Record.Type == mrlog.TypeNamed
+	if named {
+		dst = appendValue(dst, string(s.Name))
+	} else {
+		dst = append(append(append(dst, '"'), typeName(s.Record)...), `","type_number":`...)
+		dst = strconv.AppendUint(dst, uint64(s.Record.Type), 10)
+	}
+	dst = append(append(append(dst, `,"content":"`...), s.worst().String()...), `","digests":`...)
+	dst = appendDigests(dst, s)
+	if s.NotExtended {
+		dst = append(dst, `,"not_extended":true`...)
+	}
+	if s.odd != "" {
+		dst = appendValue(append(dst, `,"suspicious":`...), s.odd)
+	}
+	if s.Record.Type == mrlog.TypePCClient {
+		dst = append(append(append(dst, `,"event_type":"`...), eventName(s.Event)...), '"')
+	}
+	switch {
+	case named || len(s.Name) == 0:
+	case utf8.Valid(s.Name):
+		dst = appendValue(append(dst, `,"name":`...), string(s.Name))
+	default:
+		dst = append(hex.AppendEncode(append(dst, `,"name_data":"`...), s.Name), '"')
+	}
+	if s.Span.Line != 0 {
+		dst = strconv.AppendInt(append(dst, `,"line":`...), int64(s.Span.Line), 10)
+	}
+	return strconv.AppendInt(append(dst, `,"offset":`...), s.Span.Offset, 10)
+}
+
+func appendDigests(dst []byte, s *shown) []byte {
+	if len(s.Digests) == 0 {
+		return append(dst, "null"...)
+	}
+	for i, d := range s.Digests {
+		open := byte(',')
+		if i == 0 {
+			open = '['
+		}
+		dst = append(append(append(dst, open), `{"bank":"`...), d.Alg.String()...)
+		dst = hex.AppendEncode(append(dst, `","digest":"`...), d.Sum)
+		dst = append(append(dst, `","content":"`...), s.content[i].String()...)
+		if sum := s.values[i].Sum; len(sum) > 0 {
+			dst = hex.AppendEncode(append(dst, `","value":"`...), sum)
+		}
+		dst = append(dst, `"}`...)
+	}
+	return append(dst, ']')
 }
 
 // isText reports whether a content is text by its type.
@@ -143,14 +154,13 @@ const pieces = 4 << 10
 
 // verbatim writes JSON as it stood in the log, but safe to print.
 func (v *jsonView) verbatim(text []byte) {
-	var buf []byte
 	for len(text) > 0 {
 		n := min(len(text), pieces)
 		for n < len(text) && !utf8.RuneStart(text[n]) {
 			n++
 		}
-		buf = term.JSON(buf[:0], text[:n])
-		v.out.Write(buf)
+		v.piece = term.JSON(v.piece[:0], text[:n])
+		v.out.Write(v.piece)
 		text = text[n:]
 	}
 }

@@ -6,6 +6,7 @@ package term
 
 import (
 	"fmt"
+	"slices"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -36,10 +37,19 @@ func Printable[T string | []byte](text T) string {
 // JSON appends JSON text, which must be valid, with every character in its
 // strings that Line would escape as \u followed by four digits.
 func JSON(dst, text []byte) []byte {
+	dst = slices.Grow(dst, len(text))
 	for len(text) > 0 {
+		// Nearly all of it is ASCII.
+		run := 0
+		for run < len(text) && text[run] < 0x7F {
+			run++
+		}
+		if dst, text = append(dst, text[:run]...), text[run:]; len(text) == 0 {
+			break
+		}
 		r, n := utf8.DecodeRune(text)
 		switch {
-		case r < 0x7F || graphic(r):
+		case graphic(r):
 			dst = append(dst, text[:n]...)
 		case r > 0xFFFF:
 			hi, lo := utf16.EncodeRune(r)

@@ -70,3 +70,20 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+// TestJSON: runs of ASCII are copied, what stands between them is escaped or
+// not as it is alone.
+func TestJSON(t *testing.T) {
+	for text, want := range map[string]string{
+		``:                        ``,
+		`"plain"`:                 `"plain"`,
+		"\"a\u007fb\u202ec\"":     `"a\u007fb\u202ec"`,
+		"\"é世\u00a0\"":            "\"é世" + `\u00a0"`,
+		"\u2028\u2028":            `\u2028\u2028`,
+		"x\U000e0001y\U0001f642z": `x\udb40\udc01y` + "\U0001f642z",
+	} {
+		if got := string(JSON([]byte("- "), []byte(text))); got != "- "+want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
