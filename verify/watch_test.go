@@ -36,6 +36,13 @@ func at(reg string, event uint32, data string) mrlog.Record {
 
 func sep(reg string) mrlog.Record { return at(reg, 4, "\x00\x00\x00\x00") }
 
+// whole is a TCG event as JSON has it, with a member that is not known.
+func whole(rec mrlog.Record) mrlog.Record {
+	rec.Content = fmt.Appendf(nil, `{"event_type":%d,"event_data":"%x","x":1}`, rec.Event, rec.Content)
+	rec.Form, rec.Event = mrlog.FormJSON, 0
+	return rec
+}
+
 // named is the data of a UEFI variable.
 func named(name string) string {
 	b := make([]byte, 16, 64)
@@ -93,7 +100,9 @@ func TestWatch(t *testing.T) {
 		{"three", repeated(3, sep("pcr4")), []string{"1 " + another + "pcr4", "2 " + another + "pcr4"}},
 		{"one of an error after it", one(sep("pcr0"), at("pcr0", 4, "\x01\x00\x00\x00")), []string{"1 " + another + "pcr0"}},
 		{"two of a loader's PCR", repeated(3, sep("pcr8")), nil},
-		{"not extended", one(sep("pcr4"), at("pcr4", mrlog.EventNoAction, "x")), nil},
+		{"not extended", one(sep("pcr0"), at("pcr0", mrlog.EventNoAction, "x")), nil},
+		{"with another member", one(sep("pcr4"), whole(sep("pcr4"))), []string{"1 " + another + "pcr4"}},
+		{"with nothing that can be read", one(sep("pcr4"), mrlog.Record{Type: mrlog.TypePCClient, Form: mrlog.FormJSON, Register: sep("pcr4").Register, Content: []byte("{}")}), nil},
 
 		{"second under another type", one(sep("pcr4"), at("pcr4", 5, "\x00\x00\x00\x00")), []string{"1 " + hidden}},
 		{"of ones", one(sep("pcr4"), at("pcr4", 5, "\xff\xff\xff\xff")), []string{"1 " + hidden}},
@@ -209,6 +218,7 @@ func TestStrictness(t *testing.T) {
 		{"template in a way of its own", array(entry(0, `"pcr":10`, "ima_template", `{"template_name":"ima","template_data":"00"}`, other, mrlog.SHA256)), false, true, true, 0},
 		{"cannot be read", array(entry(0, `"pcr":4`, "pcclient_std", `{"event_type":4}`, other, mrlog.SHA256)), false, false, true, 0},
 		{"suspicious", array(separator(0, 4, mrlog.SHA256), separator(1, 4, mrlog.SHA256)), false, true, true, 1},
+		{"suspicious, with another member", strings.ReplaceAll(array(separator(0, 4, mrlog.SHA256), separator(1, 4, mrlog.SHA256)), `{"event_type"`, `{"x":1,"event_type"`), false, true, true, 1},
 		{"numbers that do not rise", array(separator(1, 4, mrlog.SHA256), separator(1, 3, mrlog.SHA256), separator(1, 4, mrlog.SHA256)), false, false, false, 1},
 	} {
 		for _, way := range []struct {

@@ -6,6 +6,7 @@ package verify_test
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -184,6 +185,56 @@ func TestAddedMember(t *testing.T) {
 		}
 		if back := to(t, "cel-json", log); !strings.Contains(back, "{"+strings.Join(members, ",")+"}") {
 			t.Fatalf("%s\nis written back as\n%s", log, back)
+		}
+	})
+}
+
+// TestAddedItem is TestAddedMember for the binary encodings.
+func TestAddedItem(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		data := string(rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(t, "data"))
+		cbor, template := rapid.Bool().Draw(t, "cbor"), rapid.Bool().Draw(t, "template")
+		var parts, extras []string
+		typ := byte(5)
+		if template {
+			typ = 7
+		}
+		switch {
+		case cbor && template:
+			parts = []string{"\x00" + item(0x60, "ima-ng"), "\x01" + item(0x40, data)}
+		case cbor:
+			parts = []string{"\x00\x05", "\x01" + item(0x40, data)}
+		case template:
+			parts = []string{tlv(0, "ima-ng"), tlv(1, data)}
+		default:
+			parts = []string{tlv(0, "\x05"), tlv(1, data)}
+		}
+		if cbor {
+			extras = []string{"\x02" + item(0x40, data), item(0x60, "x") + "\xf6", "\x20\x80", "\x40\xa1\x01" + item(0x40, data)}
+		} else {
+			extras = []string{tlv(2, data), tlv(9, ""), tlv(255, tlv(1, data))}
+		}
+		measured := data
+		altered := rapid.Bool().Draw(t, "altered")
+		if altered {
+			measured = "#" + data
+		}
+		for range rapid.IntRange(1, 3).Draw(t, "added") {
+			at := rapid.IntRange(0, len(parts)).Draw(t, "place")
+			parts = slices.Insert(parts, at, rapid.SampledFrom(extras).Draw(t, "extra"))
+		}
+		content, format := strings.Join(parts, ""), "cel-tlv"
+		log := tlvLog(typ, content, []byte(measured))
+		if cbor {
+			content, format = string([]byte{0xa0 | byte(len(parts))})+content, "cel-cbor"
+			log = cborLog(typ, content, []byte(measured))
+		}
+		c, found, ok := answer(t, log)
+		if ok == altered || c == verify.Matches {
+			t.Fatalf("altered: %v, OK: %v, %s\n%x\n%s", altered, ok, c, log, found)
+		}
+		if back := to(t, format, log); !strings.Contains(back, content) {
+			t.Fatalf("%x\nis written back as\n%x", log, back)
 		}
 	})
 }
