@@ -52,8 +52,8 @@ func eventText(rec *mrlog.Record, width int) string {
 		if s, ok := systemdOf(rec); ok {
 			return systemdText(&s)
 		}
-		if name, ok := strippedEvent(rec); ok {
-			return name + " (its data was left out)"
+		if text, ok := firmwareText(rec); ok {
+			return text
 		}
 		return term.Printable(content)
 	case mrlog.FormCBOR:
@@ -126,27 +126,47 @@ func runtimeText(e event.Runtime) string {
 	return asWord(term.Line(event.Event{Data: e}.Text()), e.Name)
 }
 
-// strippedEvent returns the type of an event of the firmware whose data an agent
-// of dstack has left out, as it does to save room.
-func strippedEvent(rec *mrlog.Record) (name string, ok bool) {
+// firmwareText is the line of an event of the firmware as an agent of dstack gives
+// it: with a name that nobody measured, or without its data, which was left out to
+// save room.
+func firmwareText(rec *mrlog.Record) (string, bool) {
 	var o strict.Object
 	if rec.Type != mrlog.TypeNamed || string(rec.Name) != dstack.TypeName || len(rec.Content) > maxDecoded || !o.Reset(rec.Content) {
 		return "", false
 	}
-	stripped := false
+	var name string
+	data := mrlog.Record{Type: mrlog.TypePCClient}
+	typed := false
 	for {
-		member, value, _, more := o.Next()
-		switch {
-		case !more:
-			return name, stripped && name != ""
-		case string(member) == "event_payload":
-			stripped = string(value) == `""`
-		case string(member) == "event_type":
-			if n, err := strict.Uint(value, math.MaxUint32); err == nil {
-				name = eventName(uint32(n))
-			}
+		member, value, _, ok := o.Next()
+		if !ok {
+			break
+		}
+		switch string(member) {
+		case "imr", "digest":
+		case "event":
+			text, _ := strict.AppendText(nil, value)
+			name = string(text)
+		case "event_payload":
+			data.Content, _, _ = strict.AppendHex(nil, value)
+		case "event_type":
+			n, err := strict.Uint(value, math.MaxUint32)
+			data.Event, typed = uint32(n), err == nil
+		default:
+			return "", false
 		}
 	}
+	if !typed || data.Event == dstack.RuntimeEvent {
+		return "", false
+	}
+	kind, text := eventName(data.Event), "(its data was left out)"
+	if len(data.Content) > 0 {
+		text = strings.TrimSpace(strings.TrimPrefix(tcgText(&data, data.Content), kind))
+	}
+	if name != "" {
+		kind += " " + word(name) + ":"
+	}
+	return strings.TrimSpace(kind + " " + text), true
 }
 
 // asWord puts the name that a line begins with in quotes where it could be taken

@@ -334,6 +334,8 @@ var jsonFixture = `[
 
 // dstackFixture is what an agent of dstack gives, and leaves out.
 var dstackFixture = `[{"imr":0,"event_type":2147483649,"digest":"` + strings.Repeat("0", 96) + `","event":"","event_payload":""},` +
+	`{"imr":0,"event_type":10,"digest":"` + strings.Repeat("1", 96) + `","event":"acpi-loader","event_payload":"414350492044415441"},` +
+	`{"imr":0,"event_type":10,"digest":"` + strings.Repeat("2", 96) + `","event":"a b","event_payload":"414350492044415441","more":1},` +
 	`{"imr":3,"event_type":134217729,"digest":"","event":"app-id","event_payload":"6f6b"},` +
 	`{"imr":3,"event_type":134217729,"digest":"","event":"a:b","event_payload":"abcd"}]`
 
