@@ -55,7 +55,9 @@ type BootAggregate struct {
 
 // CheckBootAggregate compares the first record of a list with PCR values. It
 // holds the digest of PCR 0 to 7, and since Linux 5.8 of PCR 0 to 9 in banks
-// other than SHA-1; for these, either is taken. The function value returns the
+// other than SHA-1; for these, either is taken. (In a list of an RTMR it holds that
+// of MRTD and RTMR 0 to 2 before the list, as kernels extend it that measure to
+// RTMRs: that is not compared here.) The function value returns the
 // value of a PCR in a bank, or nil.
 func CheckBootAggregate(r *mrlog.Record, value func(bank mrlog.Alg, pcr uint32) []byte) BootAggregate {
 	var out BootAggregate

@@ -87,6 +87,13 @@ func TestCorpusTDX(t *testing.T) {
 	if records[0].Register != rtmr2 || records[0].Notes != mrlog.NoteSpaceAssumed {
 		t.Errorf("record is of %s, notes %b", records[0].Register, records[0].Notes)
 	}
+	// What its boot_aggregate sums up: MRTD, at offset 184 of the quote, and RTMR
+	// 0 to 2 before the list.
+	quote := reallogs.Read(t, "tdx-intel/quote.bin")
+	fields, err := Fields(records[0].Name, records[0].Content)
+	if err != nil || !bytes.Equal(fields[0].Digest.Sum, sum(mrlog.SHA384, quote[184:232], quote[376:472], start)) {
+		t.Errorf("boot_aggregate %x, %v", fields[0].Digest.Sum, err)
+	}
 	var replay mrlog.Replay
 	if err := replay.Start(rtmr2, mrlog.SHA384, start); err != nil {
 		t.Fatal(err)

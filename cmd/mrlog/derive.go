@@ -162,28 +162,3 @@ func (i *input) registers(place convert.Placement) []mrlog.Register {
 	}
 	return out
 }
-
-// noteAggregate compares the first record of an IMA list with the PCRs that the
-// logs before it lead to: it sums up what was there when the kernel began. PCRs
-// that were extended later make a difference, so that one is no refusal.
-func (e *env) noteAggregate(in *input, c *verify.Checker) {
-	if !isIMA(in.sight.Format) || in.sight.First == nil {
-		return
-	}
-	a := ima.CheckBootAggregate(in.sight.First, func(bank mrlog.Alg, pcr uint32) []byte {
-		reg := mrlog.Register{Space: mrlog.PCR, Index: pcr}
-		switch v := c.Value(reg, bank); {
-		case v != nil:
-			return bytes.Clone(v)
-		case c.Value(mrlog.Register{Space: mrlog.PCR}, bank) != nil:
-			return reg.ResetValue(bank) // no record of it, in a log that is there
-		}
-		return nil
-	})
-	switch a.Result {
-	case ima.AggregateMatches:
-		e.note("%s: its boot_aggregate sums up PCR 0 to %d as the logs before it give them", in.name, a.PCRs-1)
-	case ima.AggregateDiffers:
-		e.warn("%s: its boot_aggregate is not that of PCR 0 to 9 as the logs before it give them: the list is of another boot, or these were extended since", in.name)
-	}
-}

@@ -181,6 +181,7 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []stri
 	if err != nil {
 		return usage("%w", err)
 	}
+	var aggregates []aggregate
 	for i := range ins {
 		place := p.expected(&ins[i].sight, on, x)
 		if ins[i], err = e.derive(ins[i], stdin, o, place, x, c); err != nil {
@@ -188,7 +189,7 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []stri
 		}
 		in = ins[i]
 		in.Reader = convert.Place(in.Reader, place)
-		e.noteAggregate(in, c)
+		aggregates = append(aggregates, aggregateOf(in, c))
 		if err := c.Log(ctx, verify.Log{Name: in.name, Reader: in.Reader}); err != nil {
 			return err
 		}
@@ -207,6 +208,9 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []stri
 	}
 	if err != nil {
 		return err
+	}
+	for i := range aggregates {
+		e.noteAggregate(&aggregates[i], report)
 	}
 	e.warnSkipped(report.Skipped)
 	if !report.OK() {
