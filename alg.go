@@ -10,6 +10,7 @@ import (
 	"crypto/sha512"
 	"errors"
 	"fmt"
+	"hash"
 	"strconv"
 	"strings"
 
@@ -192,6 +193,29 @@ func (a Alg) AppendSum(dst, data []byte) []byte {
 		return append(dst, s[:]...)
 	}
 	return dst
+}
+
+// newHash returns a new digest, or nil for an unknown algorithm.
+func (a Alg) newHash() hash.Hash {
+	switch a {
+	case SHA384:
+		return sha512.New384()
+	case SHA256:
+		return sha256.New()
+	case SHA512:
+		return sha512.New()
+	case SHA1:
+		return sha1.New()
+	case SM3:
+		return sm3.New()
+	case SHA3_256:
+		return sha3.New256()
+	case SHA3_384:
+		return sha3.New384()
+	case SHA3_512:
+		return sha3.New512()
+	}
+	return nil
 }
 
 // Extend replaces value by H(value ‖ digest). Both must have the algorithm's

@@ -121,12 +121,12 @@ func ParseRegister(s string) (Register, error) {
 // Profile, table "PCR Initial and Reset Values"). It appends nothing for an
 // unknown algorithm.
 func (r Register) AppendResetValue(dst []byte, alg Alg) []byte {
-	var fill byte
+	n := len(dst)
+	dst = append(dst, make([]byte, alg.Size())...)
 	if r.dynamic() {
-		fill = 0xFF
-	}
-	for range alg.Size() {
-		dst = append(dst, fill)
+		for i := n; i < len(dst); i++ {
+			dst[i] = 0xFF
+		}
 	}
 	return dst
 }

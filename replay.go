@@ -6,6 +6,7 @@ package mrlog
 import (
 	"bytes"
 	"fmt"
+	"hash"
 	"slices"
 )
 
@@ -96,12 +97,16 @@ type Replay struct {
 // bank keeps its value and the next digest side by side, as the hash function
 // wants them.
 type bank struct {
-	Bank        // but for Value and Start
-	next  *bank // of the same register
-	size  int
-	state [2 * MaxDigestSize]byte
-	start [MaxDigestSize]byte
-	given bool // the caller stated the start value
+	register    Register
+	alg         Alg
+	given       bool // the caller stated the start value
+	unexplained bool
+	size        int
+	records     uint64
+	next        *bank     // of the same register
+	hash        hash.Hash // one for all banks of the algorithm
+	state       [2 * MaxDigestSize]byte
+	start       [MaxDigestSize]byte
 }
 
 // nearIndexes is how many registers a space of a real platform has.
@@ -111,8 +116,10 @@ func (b *bank) value() []byte { return b.state[:b.size] }
 
 func (b *bank) extend(sum []byte) {
 	copy(b.state[b.size:], sum)
-	b.Alg.AppendSum(b.state[:0], b.state[:2*b.size])
-	b.Records++
+	b.hash.Reset()
+	b.hash.Write(b.state[:2*b.size])
+	b.hash.Sum(b.state[:0])
+	b.records++
 }
 
 // Start sets the value that a bank begins with, instead of the reset value. It
@@ -126,8 +133,8 @@ func (r *Replay) Start(reg Register, alg Alg, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if b.Records > 0 {
-		return fmt.Errorf("%s %s: start value after %d records", reg, alg, b.Records)
+	if b.records > 0 {
+		return fmt.Errorf("%s %s: start value after %d records", reg, alg, b.records)
 	}
 	b.begin(value)
 	b.given = true
@@ -222,9 +229,9 @@ func (r *Replay) init(rec *Record) error {
 			r.refuse(refusal)
 		case bytes.Equal(b.value(), stated):
 			// At its reset value, or joined to what was replayed before.
-		case b.Records == 0 && !b.given:
+		case b.records == 0 && !b.given:
 			b.begin(stated)
-			b.Unexplained = !rec.Register.ResetsTo(d.Alg, stated)
+			b.unexplained = !rec.Register.ResetsTo(d.Alg, stated)
 		default:
 			refusal.Reason = "its value is not the register's at this point"
 			r.refuse(refusal)
@@ -297,7 +304,7 @@ func (r *Replay) launch(rec *Record) {
 // extended reports whether a bank of the register has been.
 func (r *Replay) extended(reg Register) bool {
 	for b := r.first(reg); b != nil; b = b.next {
-		if b.Records > 0 {
+		if b.records > 0 {
 			return true
 		}
 	}
@@ -345,7 +352,7 @@ func (r *Replay) first(reg Register) *bank {
 // find returns the bank if it is there.
 func (r *Replay) find(reg Register, alg Alg) *bank {
 	for b := r.first(reg); b != nil; b = b.next {
-		if b.Alg == alg {
+		if b.alg == alg {
 			return b
 		}
 	}
@@ -361,14 +368,16 @@ func (r *Replay) bank(reg Register, alg Alg) (*bank, error) {
 		return nil, fmt.Errorf("more than %d banks in one log: %w", MaxReplayBanks, ErrLimit)
 	}
 	if len(r.room) == 0 {
-		r.room = make([]bank, min(max(4, len(r.banks)), 64))
+		r.room = make([]bank, min(4+len(r.banks), 8))
+		r.banks = slices.Grow(r.banks, len(r.room))
 	}
 	b := &r.room[0]
 	r.room = r.room[1:]
-	b.Register, b.Alg, b.size = reg, alg, alg.Size()
+	b.register, b.alg, b.size = reg, alg, alg.Size()
+	b.hash = r.hash(alg)
 	if !r.launched || !reg.dynamic() {
 		reg.AppendResetValue(b.start[:0], alg)
-		copy(b.state[:], b.start[:])
+		copy(b.state[:], b.start[:b.size])
 	}
 	if r.located && reg == pcr0 {
 		b.locate(r.locality)
@@ -392,6 +401,17 @@ func (r *Replay) bank(reg Register, alg Alg) (*bank, error) {
 	return b, nil
 }
 
+// hash returns the hash function of an algorithm's banks. A digest that is used
+// again is faster than one made for each extend.
+func (r *Replay) hash(alg Alg) hash.Hash {
+	for _, b := range r.banks {
+		if b.alg == alg {
+			return b.hash
+		}
+	}
+	return alg.newHash()
+}
+
 // Value returns the present value of a bank, or nil if no record has named it.
 // It is borrowed until the next Extend.
 func (r *Replay) Value(reg Register, alg Alg) []byte {
@@ -406,10 +426,10 @@ func (r *Replay) Value(reg Register, alg Alg) []byte {
 func (r *Replay) Banks() []Bank {
 	out := make([]Bank, 0, len(r.banks))
 	for _, b := range r.banks {
-		c := b.Bank
-		c.Value = bytes.Clone(b.value())
-		c.Start = bytes.Clone(b.start[:b.size])
-		out = append(out, c)
+		out = append(out, Bank{
+			Register: b.register, Alg: b.alg, Value: bytes.Clone(b.value()), Records: b.records,
+			Start: bytes.Clone(b.start[:b.size]), Unexplained: b.unexplained,
+		})
 	}
 	slices.SortFunc(out, func(a, b Bank) int {
 		if c := a.Register.Compare(b.Register); c != 0 {
