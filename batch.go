@@ -83,10 +83,11 @@ func (b *Batch) Copy(p []byte) []byte {
 
 // NewDigests returns n empty digests that live as long as the batch's records.
 func (b *Batch) NewDigests(n int) []Digest {
-	if cap(b.digests)-len(b.digests) < n {
-		b.digests = make([]Digest, 0, max(n, 16, 2*cap(b.digests)))
-	}
 	l := len(b.digests)
+	if cap(b.digests)-l < n {
+		b.digests = make([]Digest, n, max(n, 16, 2*cap(b.digests)))
+		return b.digests[:n:n]
+	}
 	b.digests = b.digests[:l+n]
 	d := b.digests[l : l+n : l+n]
 	clear(d)

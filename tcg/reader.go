@@ -269,7 +269,11 @@ func (r *Reader) old(b *mrlog.Batch, p []byte, base int64) (used, need int, ende
 		if len(q) < size {
 			return used, size, false
 		}
-		sums := r.newDigests(b, 1)
+		if len(r.sums) == 0 {
+			r.moreDigests(b, 1, len(q))
+		}
+		sums := r.sums[:1:1]
+		r.sums = r.sums[1:]
 		sums[0] = mrlog.Digest{Alg: mrlog.SHA1, Sum: q[placeSize : oldSize-lengthSize : oldSize-lengthSize]}
 		r.add(b, index, event, sums, q[oldSize:size:size], base+int64(used), size)
 		used += size
@@ -313,7 +317,7 @@ func (r *Reader) agile(b *mrlog.Batch, p []byte, base int64) (used, need int, en
 			return used, 0, false
 		}
 		if uint(len(r.sums)) < uint(count) {
-			r.sums = b.NewDigests(digestRun)
+			r.moreDigests(b, int(count), len(q))
 		}
 		sums := r.sums[:count:count]
 		at := countSize
@@ -426,15 +430,13 @@ func (r *Reader) check(index, event uint32, offset int64) error {
 	return nil
 }
 
-// digestRun is how many digests are taken of a batch at a time.
+// digestRun is how many digests are taken of a batch at a time, if the log may
+// hold so many more.
 const digestRun = 64
 
-// newDigests returns n digests of the batch.
-func (r *Reader) newDigests(b *mrlog.Batch, n int) []mrlog.Digest {
-	if len(r.sums) < n {
-		r.sums = b.NewDigests(digestRun)
-	}
-	sums := r.sums[:n:n]
-	r.sums = r.sums[n:]
-	return sums
+// moreDigests takes digests of the batch for the records to come: n of them are
+// needed, and so many bytes of the log are known.
+func (r *Reader) moreDigests(b *mrlog.Batch, n, left int) {
+	likely := (1 + left/usualSize) * max(1, len(r.table))
+	r.sums = b.NewDigests(max(n, min(digestRun, likely)))
 }
