@@ -4,19 +4,12 @@
 package ima
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"testing"
 
 	"mrlog.dev"
@@ -120,108 +113,6 @@ func BenchmarkList(b *testing.B) {
 			})
 		}
 	}
-}
-
-// BenchmarkPeer does what evidence-api's Go reader does with a list, step by
-// step, in code of its own: the whole list in memory, each line a string that is
-// cut at blanks, digest and template in structures of their own, all records
-// kept; then a replay over maps. It checks and rebuilds nothing.
-func BenchmarkPeer(b *testing.B) {
-	list := benchList(true, 0)
-	text := bytes.Repeat(list.block, benchRecords/1000)
-	b.ReportAllocs()
-	b.ResetTimer()
-	for range b.N {
-		all := peerRead(text)
-		if len(all) != benchRecords || len(peerReplay(all)) != 1 {
-			b.Fatalf("%d records", len(all))
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRecords, "ns/record")
-}
-
-type (
-	peerDigest struct {
-		alg mrlog.Alg
-		sum []byte
-	}
-	peerLine struct {
-		number, index int
-		digests       []peerDigest
-		event         []byte
-		extra         map[string]string
-	}
-	peerEvent interface {
-		register() int
-		sums() []peerDigest
-	}
-	peerRecord struct {
-		index   int
-		digests []peerDigest
-		event   []byte
-	}
-)
-
-func (r *peerRecord) register() int      { return r.index }
-func (r *peerRecord) sums() []peerDigest { return r.digests }
-
-func peerRead(list []byte) []peerEvent {
-	sizes := map[mrlog.Alg]int{mrlog.SHA1: 20, mrlog.SHA256: 32, mrlog.SHA384: 48, mrlog.SHA512: 64}
-	var all []peerEvent
-	var numbers [24]int
-	lines := bufio.NewScanner(bytes.NewReader(list))
-	for lines.Scan() {
-		words := strings.Split(string(bytes.TrimSpace(lines.Bytes())), " ")
-		index, err := strconv.Atoi(words[0])
-		if err != nil {
-			return nil
-		}
-		d := peerDigest{sum: make([]byte, len(words[1])/2)}
-		for alg, size := range sizes {
-			if size == len(d.sum) {
-				d.alg = alg
-				break
-			}
-		}
-		sum, err := hex.DecodeString(words[1])
-		if err != nil {
-			return nil
-		}
-		copy(d.sum, sum)
-		l := &peerLine{
-			number: numbers[index], index: index, digests: []peerDigest{d},
-			event: []byte(strings.Join(words[3:], " ")),
-			extra: map[string]string{"template": words[2]},
-		}
-		numbers[index]++
-		all = append(all, &peerRecord{index: l.index, digests: l.digests, event: l.event})
-	}
-	return all
-}
-
-func peerReplay(all []peerEvent) map[int]map[mrlog.Alg][]byte {
-	values := make(map[int]map[mrlog.Alg][]byte)
-	for _, e := range all {
-		if values[e.register()] == nil {
-			values[e.register()] = make(map[mrlog.Alg][]byte)
-		}
-		for _, d := range e.sums() {
-			value := make([]byte, d.alg.Size())
-			if v, ok := values[e.register()][d.alg]; ok {
-				value = v
-			}
-			var h hash.Hash
-			switch d.alg {
-			case mrlog.SHA1:
-				h = sha1.New()
-			default:
-				h = sha256.New()
-			}
-			h.Write(append(value, d.sum...))
-			values[e.register()][d.alg] = h.Sum(nil)
-		}
-	}
-	return values
 }
 
 func BenchmarkWrite(b *testing.B) {

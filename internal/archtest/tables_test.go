@@ -74,7 +74,7 @@ var layers = []struct {
 		imports: ". nelr cel tcg/event tcg/claims ima internal/strict dstack systemd internal/pipe internal/term convert verify device device/soft device/tsm device/tpm keeper collect",
 		libs:    []string{libCLI, "github.com/spf13/pflag", libTerm, libSys},
 	}},
-	{"internal/perf", layer{column: front, imports: ". nelr cel internal/pipe convert verify", libs: []string{libSys}}},
+	{"internal/perf", layer{column: front, imports: ". nelr cel tcg ima internal/pipe convert verify", libs: []string{libSys}}},
 	{"internal/tsmfs", layer{column: tests, imports: ".", libs: []string{libFUSE, libSys}}},
 	{"internal/tsmfs/mount", layer{column: tests, imports: "internal/tsmfs"}},
 	{"internal/swtpm", layer{column: tests}},

@@ -20,6 +20,7 @@ type harness struct {
 	o        options
 	self     string // this program
 	bin      string // mrlog
+	bench    string // the tests of this package, made when first needed
 	dir      string // for scratch files
 	progress io.Writer
 	report   report
@@ -83,6 +84,8 @@ func (h *harness) measure() error {
 		{"T4", nil, h.convertAgainstScript},
 		{"T5", h.memory, nil},
 		{"T7", nil, h.tlvAgainstPeer},
+		{"T8", nil, h.firmwareAgainstPeer},
+		{"T9", nil, h.listAgainstPeer},
 	} {
 		if !h.wants(m.target) {
 			continue

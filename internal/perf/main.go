@@ -80,7 +80,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.records, "records", 1_000_000, "records of a log")
 	f.StringVar(&lines, "line", "120,1023", "`BYTES` of a record with its newline, one or several sizes")
 	f.IntVar(&o.rounds, "rounds", 5, "runs of each contestant, besides the warm-up")
-	f.StringVar(&only, "only", "", "`TARGETS` to measure: T1,T2,T3,T4,T5,T7 (default: all)")
+	f.StringVar(&only, "only", "", "`TARGETS` to measure: T1,T2,T3,T4,T5,T7,T8,T9 (default: all)")
 	f.StringVar(&o.dir, "dir", "", "`FOLDER` for scratch files, some gigabytes (default: a temporary one, removed)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	f.BoolVar(&o.markdown, "markdown", false, "print the tables of docs/performance.md")
@@ -102,8 +102,8 @@ func parse(args []string) (options, error) {
 	}
 	for s := range strings.FieldsFuncSeq(only, func(r rune) bool { return r == ',' || r == ' ' }) {
 		s = strings.ToUpper(s)
-		if !strings.Contains(" T1 T2 T3 T4 T5 T7 ", " "+s+" ") {
-			return o, fmt.Errorf("-only %q: there are T1, T2, T3, T4, T5 and T7", s)
+		if !strings.Contains(" T1 T2 T3 T4 T5 T7 T8 T9 ", " "+s+" ") {
+			return o, fmt.Errorf("-only %q: there are T1 to T5 and T7 to T9", s)
 		}
 		o.only[s] = true
 	}

@@ -18,36 +18,54 @@ const peerPackage = "mrlog.dev/internal/perf"
 // figures are what one run of a Go benchmark says, by unit.
 type figures map[string]float64
 
-// tlvAgainstPeer is T7: a log in TLV against go-eventlog. That is a test's
-// dependency, so the work is in benchmarks of this package; here they are run
-// in turns and read.
-func (h *harness) tlvAgainstPeer() error {
-	bench := filepath.Join(h.dir, "peer.test")
-	if _, err := h.output(command{args: []string{"go", "test", "-c", "-o", bench, peerPackage}}); err != nil {
-		return err
+// rounds are what the runs of benchmarks say, by their names.
+type rounds map[string][]figures
+
+// peers runs benchmarks of this package in turns. What mrlog is compared with
+// there is a test's dependency, so that the work is in tests.
+func (h *harness) peers(bench, benchtime string) (rounds, error) {
+	if h.bench == "" {
+		path := filepath.Join(h.dir, "peer.test")
+		if _, err := h.output(command{args: []string{"go", "test", "-c", "-o", path, peerPackage}}); err != nil {
+			return nil, err
+		}
+		h.bench = path
 	}
-	c := command{args: []string{bench, "-test.run", "^$", "-test.bench", "^Benchmark(Peer|Hostile)$", "-test.benchtime", "3x"}}
-	rounds := make(map[string][]figures)
+	all := make(rounds)
 	for range h.o.rounds {
-		out, err := h.output(c)
+		out, err := h.output(command{args: []string{h.bench, "-test.run", "^$", "-test.bench", bench, "-test.benchtime", benchtime}})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for name, f := range readBenchmarks(out) {
-			rounds[name] = append(rounds[name], f)
+			all[name] = append(all[name], f)
 		}
 	}
-	for name, runs := range rounds {
+	for name, runs := range all {
 		if len(runs) != h.o.rounds {
-			return fmt.Errorf("benchmark %s ran %d times, want %d", name, len(runs), h.o.rounds)
+			return nil, fmt.Errorf("benchmark %s ran %d times, want %d", name, len(runs), h.o.rounds)
 		}
 	}
-	costs := func(name string) []cost {
-		var runs []cost
-		for _, f := range rounds[name] {
-			runs = append(runs, cost{Wall: time.Duration(f["ns/op"]), CPU: time.Duration(f[cpuUnit])})
-		}
-		return runs
+	return all, nil
+}
+
+// costs are those of an operation of a benchmark.
+func (r rounds) costs(name string) ([]cost, error) {
+	var runs []cost
+	for _, f := range r[name] {
+		runs = append(runs, cost{Wall: time.Duration(f["ns/op"]), CPU: time.Duration(f[cpuUnit])})
+	}
+	if len(runs) == 0 {
+		return nil, fmt.Errorf("no benchmark %s", name)
+	}
+	return runs, nil
+}
+
+// tlvAgainstPeer is T7: a log in TLV against go-eventlog.
+func (h *harness) tlvAgainstPeer() error {
+	all, err := h.peers("^Benchmark(Peer|Hostile)$", "3x")
+	if err != nil {
+		return err
 	}
 	const shown = `go test -run '^$' -bench '^Benchmark(Peer|Hostile)$' -benchtime 3x ./internal/perf`
 	for _, m := range []struct {
@@ -61,9 +79,13 @@ func (h *harness) tlvAgainstPeer() error {
 		{"the same on 1 processor / hash floor", "mrlog-verify", "floor", 0, true},
 		{"the same in a loop of one's own on 1 processor / hash floor", "mrlog", "floor", 0, true},
 	} {
-		a, b := costs("Peer/"+m.a), costs("Peer/"+m.b)
-		if len(a) == 0 || len(b) == 0 {
-			return fmt.Errorf("no benchmark Peer/%s or Peer/%s in the output of %s", m.a, m.b, c.shown())
+		a, err := all.costs("Peer/" + m.a)
+		if err != nil {
+			return err
+		}
+		b, err := all.costs("Peer/" + m.b)
+		if err != nil {
+			return err
 		}
 		h.report.add(row{
 			Target: "T7", What: m.what, Command: shown, Limit: m.limit, Most: m.most, Unit: "x",
@@ -78,7 +100,7 @@ func (h *harness) tlvAgainstPeer() error {
 		{"6 bytes that state 16 MiB, go-eventlog", "Hostile/go-eventlog", "B/op", "KiB", 0, 1 << 10},
 	} {
 		var v []float64
-		for _, f := range rounds[m.name] {
+		for _, f := range all[m.name] {
 			v = append(v, f[m.unit]/m.scale)
 		}
 		h.report.add(row{Target: "T7", What: m.what, Command: shown, Limit: m.limit, Most: true, Unit: m.shown, Value: spreadOf(v)})

@@ -33,6 +33,8 @@ func child(ctx context.Context, args []string) error {
 		return streaming(args[0], os.Stdout)
 	case "collect":
 		return collect(args[0], os.Stdout)
+	case "evidence":
+		return evidence(args[0], os.Stdout)
 	}
 	return fmt.Errorf("%s %s: no such role", childFlag, role)
 }
