@@ -174,6 +174,7 @@ func TestCompose(t *testing.T) {
 		{ccel, log[:len(log)-1], "tcg"},
 		{ccel, ccel, ""},
 		{ccel, unhex(t, separator), "not of an event"},
+		{ccel, bytes.Repeat([]byte{0x80}, 64), "tcg"}, // no UTF-8, and no padding
 	} {
 		if _, err := aael.Compose(test.ccel, test.log); err == nil || !strings.Contains(err.Error(), test.say) {
 			t.Errorf("%d: %v", i, err)

@@ -104,7 +104,7 @@ func noSignature(data []byte) bool {
 // endOf returns where the records of a log end. It calls see, if it is not nil,
 // with each.
 func endOf(log []byte, o tcg.Options, see func(*mrlog.Record) error) (int, error) {
-	if len(bytes.Trim(log, "\xff")) == 0 {
+	if bytes.Count(log, []byte{0xFF}) == len(log) {
 		return 0, nil // an empty area
 	}
 	r := tcg.NewReaderBytes(log, o)
