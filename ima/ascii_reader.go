@@ -158,7 +158,7 @@ func (t *ASCIIReader) line(b *mrlog.Batch, line []byte, base int64, whole bool) 
 	if first && t.size == 0 {
 		t.settle(r, sum)
 	}
-	if t.big {
+	if first && t.big {
 		t.header.Dialect = BigEndian
 	}
 	if res == isShort || !whole {
