@@ -91,7 +91,8 @@ func (c *Checker) Log(ctx context.Context, l Log) error {
 	contents := func(records []mrlog.Record, answers []Contents) {
 		h, _ := hashers.Get().(*Hasher)
 		if h == nil {
-			h = &Hasher{Format: l.Reader.Header().Format, Contents: c.o.Contents}
+			head := l.Reader.Header()
+			h = &Hasher{Format: head.Format, Contents: c.o.Contents, derived: head.DerivedBanks}
 		}
 		h.Each(records, answers)
 		hashers.Put(h)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"mrlog.dev"
 	"mrlog.dev/cel"
@@ -61,6 +62,8 @@ type Hasher struct {
 	buf   []byte // contents' TLVs
 	sum   []byte
 	known *cel.Known
+
+	derived []mrlog.Alg // banks whose digests the reader computes, [mrlog.Header.DerivedBanks]
 }
 
 // Contents are the answers for the digests of one record, in their order.
@@ -186,14 +189,17 @@ const oldTemplate = sha1Size + 256
 // violations, of which 0xFF is, and by kernels before 5.8, which pad SHA-1 to
 // the bank's size: that binds nothing, but it tells of what was altered.
 func (h *Hasher) template(rec *mrlog.Record, d mrlog.Digest) Content {
-	if len(bytes.Trim(d.Sum, "\xff")) == 0 {
+	if filled(d.Sum, 0xFF) {
 		return Opaque
 	}
-	if len(d.Sum) > sha1Size && len(bytes.Trim(d.Sum[sha1Size:], "\x00")) == 0 {
+	if len(d.Sum) > sha1Size && filled(d.Sum[sha1Size:], 0) {
 		if h.sum = mrlog.SHA1.AppendSum(h.sum[:0], rec.Content); !bytes.Equal(h.sum, d.Sum[:sha1Size]) {
 			return Differs
 		}
 		return Opaque
+	}
+	if slices.Contains(h.derived, d.Alg) {
+		return Matches // it was computed from the content
 	}
 	h.sum = d.Alg.AppendSum(h.sum[:0], rec.Content)
 	switch {
@@ -203,6 +209,17 @@ func (h *Hasher) template(rec *mrlog.Record, d mrlog.Digest) Content {
 		return Opaque // as some producers carry it: not as it was hashed
 	}
 	return Differs
+}
+
+// filled reports whether all bytes of p are v. It is not [bytes.Trim]'s question:
+// to that every byte that is no UTF-8 is 0xFF.
+func filled(p []byte, v byte) bool {
+	for _, c := range p {
+		if c != v {
+			return false
+		}
+	}
+	return true
 }
 
 // event compares the data of a TCG event, of which the digest may be of one

@@ -137,3 +137,17 @@ func TestEvents(t *testing.T) {
 		}
 	}
 }
+
+// TestViolation: nothing but 0xFF is what the kernel extends for a violation. A
+// digest of bytes that are no UTF-8 is one like others.
+func TestViolation(t *testing.T) {
+	rec := mrlog.Record{Type: mrlog.TypeIMATemplate, Name: []byte("ima-ng"), Content: []byte("altered")}
+	var h verify.Hasher
+	for fill, want := range map[byte]verify.Content{0xFF: verify.Opaque, 0x80: verify.Differs, 0xFE: verify.Differs, 'A': verify.Differs} {
+		for _, alg := range []mrlog.Alg{mrlog.SHA1, mrlog.SHA256} {
+			if got := h.Content(&rec, mrlog.Digest{Alg: alg, Sum: bytes.Repeat([]byte{fill}, alg.Size())}); got != want {
+				t.Errorf("%s digest of bytes %#x: %s, want %s", alg, fill, got, want)
+			}
+		}
+	}
+}
