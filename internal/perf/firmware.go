@@ -164,21 +164,22 @@ func (h *harness) firmwareGrows(all rounds, shown string) error {
 	}
 	defer os.Remove(path)
 	c := command{[]string{h.bin, "replay", path}, 2}
-	return h.peakOf("T8", "peak memory of replay, a firmware log of 100 MB", c)
-}
-
-// peakOf reports the most memory that a command occupied.
-func (h *harness) peakOf(target, what string, c command) error {
 	runs, err := h.turns(h.whole(c))
 	if err != nil {
 		return err
 	}
-	s := spreadOf(each(runs[0], func(c cost) float64 { return float64(c.RSS) / (1 << 20) }))
-	if s.Max == 0 {
-		h.report.skip(target, "peak memory is not measured on this system")
-		return nil
-	}
-	s.Median = s.Max // what counts is the worst of them
-	h.report.add(row{Target: target, What: what, Command: h.typed(c), Limit: memoryLimit, Most: true, Unit: "MiB", Value: s})
+	h.peak(row{Target: "T8", What: "peak memory of replay, a firmware log of 100 MB", Command: h.typed(c), Limit: memoryLimit}, runs[0])
 	return nil
+}
+
+// peak reports the most memory that a command occupied in its runs.
+func (h *harness) peak(r row, runs []cost) {
+	r.Value = spreadOf(each(runs, func(c cost) float64 { return float64(c.RSS) / (1 << 20) }))
+	if r.Value.Max == 0 {
+		h.report.skip(r.Target, "peak memory is not measured on this system")
+		return
+	}
+	r.Value.Median = r.Value.Max // what counts is the worst of them
+	r.Most, r.Unit = true, "MiB"
+	h.report.add(r)
 }
