@@ -53,8 +53,8 @@ func newFirmware(name string, log []byte) (firmware, error) {
 		f.bank = f.banks[0]
 	}
 	for _, b := range replay.Banks() {
-		if b.Alg != f.bank || b.Register.Space == mrlog.PCR && b.Register.Index >= 17 {
-			continue // the peer knows no start but zero, which is not that of D-RTM
+		if b.Alg != f.bank {
+			continue
 		}
 		f.values = append(f.values, b)
 		switch b.Register.Space {
