@@ -86,6 +86,33 @@ func TestReadBenchmarks(t *testing.T) {
 	}
 }
 
+// TestLeast: of a class of logs the one with the least median counts.
+func TestLeast(t *testing.T) {
+	all := make(rounds)
+	for name, ns := range map[string][]float64{
+		"F/real/1/a/peer": {30, 40, 50}, "F/real/1/a/ours": {10, 10, 10}, // 3, 4, 5
+		"F/real/3/b/peer": {20, 30, 90}, "F/real/3/b/ours": {10, 15, 10}, // 2, 2, 9
+		"F/real/3/c/peer": {60, 60, 60}, "F/real/3/c/ours": {10, 10, 10},
+		"F/realer/d/peer": {1, 1, 1}, "F/realer/d/ours": {10, 10, 10},
+	} {
+		for _, v := range ns {
+			all[name] = append(all[name], figures{"ns/op": v * 1e6})
+		}
+	}
+	for class, want := range map[string]spread{"F/real": {2, 2, 6}, "F/real/3": {2, 2, 6}, "F/real/1": {4, 3, 5}, "F/real/1/a": {4, 3, 5}} {
+		r, err := all.least(class, "peer", "ours", 5)
+		if err != nil || r.Value != want {
+			t.Errorf("%s: %+v, %v, want %+v", class, r.Value, err, want)
+		}
+		if class == "F/real" && (!strings.HasPrefix(r.Detail, "the least of 3 logs, their median 4.00x, 2 below the target; b:")) {
+			t.Error(r.Detail)
+		}
+	}
+	if _, err := all.least("F/none", "peer", "ours", 5); err == nil {
+		t.Error("no error for a class without logs")
+	}
+}
+
 func TestJudge(t *testing.T) {
 	for _, tt := range []struct {
 		r    row
