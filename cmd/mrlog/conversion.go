@@ -354,18 +354,21 @@ func (c *conversion) check(ctx context.Context, out *output) error {
 		return err
 	}
 	before := c.replay.Banks()
-	from := convert.Source{Format: c.target.Format}
+	from, mixed := convert.Source{Format: c.target.Format}, false
 	switch c.target.Format {
 	case convert.TCG2, convert.AAEL, convert.IMA, convert.IMAASCII, convert.Dstack:
 		// Their numbers are in a space that they do not state, and a list
 		// has one of its banks.
 		for _, b := range before {
-			if from.Space == mrlog.NoSpace && b.Register.Space != mrlog.NV {
-				from.Space = b.Register.Space
+			if b.Register.Space != mrlog.NV {
+				from.Space, mixed = b.Register.Space, mixed || from.Space != mrlog.NoSpace && from.Space != b.Register.Space
 			}
 			if !slices.Contains(from.Banks, b.Alg) {
 				from.Banks = append(from.Banks, b.Alg)
 			}
+		}
+		if mixed {
+			from.Space = mrlog.NoSpace // then each is the one that its number stands for
 		}
 	}
 	c.after = new(mrlog.Replay)
