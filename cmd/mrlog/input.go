@@ -87,8 +87,6 @@ type input struct {
 	sight  convert.Sight // what its beginning shows, after look
 	arg    string        // that named it
 	part   int           // of evidence that holds several logs
-
-	separators *separators // nil if the log is not of firmware
 }
 
 func (i *input) Close() error { return i.file.Close() }
@@ -159,9 +157,7 @@ func (i *input) look() { i.sight, i.Reader = convert.Look(i.name, i.Reader) }
 func open(arg string, stdin io.Reader, o convert.Source) (*input, error) {
 	return openFile(arg, stdin, func(in *input) error {
 		r, err := convert.Open(in.file, o)
-		if in.Reader = r; err == nil {
-			in.watch()
-		}
+		in.Reader = r
 		return err
 	})
 }
@@ -188,7 +184,6 @@ func openParts(arg string, stdin io.Reader, o convert.Source) ([]*input, error) 
 		if len(parts) > 1 {
 			ins[i].name += ":" + p.Name
 		}
-		ins[i].watch()
 	}
 	return ins, nil
 }

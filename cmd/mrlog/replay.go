@@ -100,7 +100,6 @@ func runReplay(ctx context.Context, e *env, s *source, p *placing, b *banking, a
 		refusal = cmp.Or(refusal, err)
 		e.noteWrapped(in)
 		e.warnEmpty(in)
-		e.warnSeparators(in)
 		e.notePlaced(in, place.Platform, p.on != "")
 		e.noteBank(in)
 	}

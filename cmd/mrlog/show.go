@@ -383,7 +383,6 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 		return err
 	}
 	e.warnTorn(in)
-	e.warnSeparators(in)
 	e.warnSkipped(replay.Skipped())
 	if errs, n := replay.InitErrors(); n > 0 {
 		e.warn("%s: %v%s", in.name, errs[0], more(n-1))

@@ -198,7 +198,6 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []stri
 		e.warnEmpty(in)
 		e.notePlaced(in, on, p.on != "")
 		e.warnTorn(in)
-		e.warnSeparators(in)
 	}
 	report := c.Report()
 	if e.json {
