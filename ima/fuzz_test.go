@@ -4,6 +4,7 @@
 package ima
 
 import (
+	"bytes"
 	"testing"
 
 	"mrlog.dev"
@@ -94,6 +95,22 @@ func FuzzFields(f *testing.F) {
 		}
 		if err != nil {
 			t.Fatalf("%s %x is shown as %q, and decoded not: %v", template, data, text, err)
+		}
+	})
+}
+
+// FuzzAggregate: whatever the first record, it is compared with PCR values, and
+// what matches is their digest.
+func FuzzAggregate(f *testing.F) {
+	seeds(f)
+	value := func(bank mrlog.Alg, pcr uint32) []byte { return make([]byte, bank.Size()) }
+	f.Fuzz(func(t *testing.T, in []byte) {
+		records, _ := drain(NewBinaryReaderBytes(in, Options{}))
+		for i := range records {
+			a := CheckBootAggregate(&records[i], value)
+			if a.Result == AggregateMatches && !bytes.Equal(a.Digest.Sum, a.Digest.Alg.AppendSum(nil, make([]byte, a.PCRs*a.Digest.Alg.Size()))) {
+				t.Fatalf("%+v", a)
+			}
 		}
 	})
 }
