@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -221,6 +222,14 @@ func TestPrefixStates(t *testing.T) {
 				t.Errorf("%d follow, want %d", b.Follow, c.follow)
 			}
 		})
+	}
+	// A record that was not extended stands behind the last one that was.
+	info := strings.Replace(sep(0, mrlog.SHA256), "EV_SEPARATOR", "EV_NO_ACTION", 1)
+	for n, later := range map[int]int{1: 1, 2: 0} {
+		r := checkPrefix(t, []verify.Expectation{at(mrlog.SHA256, n)}, array(sep(0, mrlog.SHA256), info, sep(1, mrlog.SHA256), sep(2, mrlog.SHA256)))
+		if r.FoundLater != later || len(r.Later) != later || r.Found != 1-later || len(r.Findings) != 1-later || r.OK() != (later == 1) {
+			t.Errorf("cut after %d: OK %v, %d found, %d later\n%s", n, r.OK(), r.Found, r.FoundLater, findings(r))
+		}
 	}
 	// The value of a log's whole replay stays what it is.
 	b := bank(t, checkPrefix(t, after(t, line3, 1), line3), rtmr2, mrlog.SHA384)
