@@ -21,26 +21,15 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/aael"
 	"mrlog.dev/cel"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
-	"mrlog.dev/internal/vectors"
 	"mrlog.dev/nelr"
 	"mrlog.dev/tcg"
 )
 
-func readAll(r mrlog.Reader) ([]mrlog.Record, error) {
-	var out []mrlog.Record
-	for rec, err := range mrlog.All(r) {
-		if err != nil {
-			return out, err
-		}
-		out = append(out, rec.Clone())
-	}
-	return out, nil
-}
-
 func read(text string, o aael.Options) ([]mrlog.Record, *aael.TextReader, error) {
 	d := aael.NewTextReader(strings.NewReader(text), o)
-	records, err := readAll(d)
+	records, err := logtest.ReadAll(d)
 	return records, d, err
 }
 
@@ -234,7 +223,7 @@ func TestText(t *testing.T) {
 		text := test.init + "\n\ndomain operation content\n# no comment\n a\r\n"
 		for _, in := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
 			d := aael.NewTextReader(in, aael.Options{})
-			got, err := readAll(d)
+			got, err := logtest.ReadAll(d)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -282,7 +271,7 @@ func through(t *testing.T, records []mrlog.Record) {
 		t.Error(err)
 		return
 	}
-	again, err := readAll(cel.NewJSONReader(&buf, cel.Options{}))
+	again, err := logtest.ReadAll(cel.NewJSONReader(&buf, cel.Options{}))
 	if diff := cmp.Diff(records, again, cmpopts.IgnoreFields(mrlog.Record{}, "Span", "Notes"), cmpopts.EquateEmpty()); diff != "" || err != nil {
 		t.Errorf("through CEL-JSON: %v, %s", err, diff)
 	}
@@ -292,7 +281,7 @@ func through(t *testing.T, records []mrlog.Record) {
 func TestNative(t *testing.T) {
 	text := "INIT sha256/" + strings.Repeat("0", 64) + " sha384/" + strings.Repeat("1", 96) + "\na b c\n"
 	got, _, err := read(text, aael.Options{Register: mrlog.Register{Space: mrlog.RTMR, Index: 2}})
-	want, err2 := readAll(nelr.NewReader(strings.NewReader(text), nelr.Options{Register: mrlog.Register{Space: mrlog.RTMR, Index: 2}}))
+	want, err2 := logtest.ReadAll(nelr.NewReader(strings.NewReader(text), nelr.Options{Register: mrlog.Register{Space: mrlog.RTMR, Index: 2}}))
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(mrlog.Record{}, "Number", "HasNumber")); diff != "" || err != nil || err2 != nil {
 		t.Errorf("%v, %v, %s", err, err2, diff)
 	}
@@ -339,7 +328,7 @@ func TestTextRefused(t *testing.T) {
 		t.Errorf("%v, %+v, %v", got, span, err)
 	}
 	broken := errors.New("broken")
-	if _, err := readAll(aael.NewTextReader(io.MultiReader(strings.NewReader(good), iotest.ErrReader(broken)), aael.Options{})); err != broken {
+	if _, err := logtest.ReadAll(aael.NewTextReader(io.MultiReader(strings.NewReader(good), iotest.ErrReader(broken)), aael.Options{})); err != broken {
 		t.Error(err)
 	}
 }
@@ -370,35 +359,9 @@ func TestOptions(t *testing.T) {
 }
 
 func TestVectors(t *testing.T) {
-	all, err := vectors.Load(os.DirFS("../testdata/vectors/aael"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range all {
-		got, _, err := read(string(v.Log), aael.Options{})
-		fault, bad := errors.AsType[*mrlog.SyntaxError](err)
-		if (err == nil) != v.OK || len(got) != len(v.Records) || !v.OK && (!bad || fault.Line != v.Line) {
-			t.Errorf("%s: %d records, %v", v.Name, len(got), err)
-			continue
-		}
-		var replay mrlog.Replay
-		if err := replay.Extend(got); err != nil {
-			t.Fatal(err)
-		}
-		for i, w := range v.Records {
-			r := &got[i]
-			if r.Span != (mrlog.Span{Offset: w.Offset, Length: w.Length, Line: w.Line}) || r.Digests[0].Alg.String() != w.Digests[0].Alg || !bytes.Equal(r.Digests[0].Sum, w.Digests[0].Sum) {
-				t.Errorf("%s: record %d: %+v, want %+v", v.Name, i, r, w)
-			}
-		}
-		for _, f := range v.Final {
-			reg, _ := mrlog.ParseRegister(v.Register)
-			alg, _ := mrlog.AlgByName(f.Alg)
-			if !bytes.Equal(replay.Value(reg, alg), f.Sum) {
-				t.Errorf("%s: %s ends in %x", v.Name, reg, replay.Value(reg, alg))
-			}
-		}
-	}
+	logtest.Vectors(t, "../testdata/vectors/aael", func(log []byte) mrlog.Reader {
+		return aael.NewTextReader(bytes.NewReader(log), aael.Options{})
+	}, nil)
 }
 
 // TestCorpus: the composed log of a real guest comes apart, and together again.
@@ -415,7 +378,7 @@ func TestCorpus(t *testing.T) {
 	if back, err := aael.Compose(ccel, file); err != nil || !bytes.Equal(back, log) {
 		t.Errorf("together: %d bytes of %d, %v", len(back), len(log), err)
 	}
-	records, err := readAll(tcg.NewReaderBytes(file, tcg.Options{Bare: true}))
+	records, err := logtest.ReadAll(tcg.NewReaderBytes(file, tcg.Options{Bare: true}))
 	if err != nil {
 		t.Fatal(err)
 	}

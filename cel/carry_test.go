@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // TestCannotCarry lists records that TLV or CBOR refuses, with the reason. A
@@ -219,7 +220,7 @@ func TestSpaces(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := c.read(bytes.NewReader(in))
-			if recs, err := readAll(r); err != nil || diffRecords([]mrlog.Record{tt.first}, recs) != "" {
+			if recs, err := logtest.ReadAll(r); err != nil || diffRecords([]mrlog.Record{tt.first}, recs) != "" {
 				t.Errorf("%s: %v, %v", c.name, recs, err)
 			}
 			if h := r.Header(); h.Space != tt.first.Register.Space || h.SpaceAssumed != tt.assumed {
@@ -231,7 +232,7 @@ func TestSpaces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		recs, err := readAll(c.read(bytes.NewReader(in)))
+		recs, err := logtest.ReadAll(c.read(bytes.NewReader(in)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -245,7 +246,7 @@ func TestSpaces(t *testing.T) {
 			if c.name == "tlv" {
 				r = NewTLVReader(bytes.NewReader(in), Options{Space: space})
 			}
-			recs, err := readAll(r)
+			recs, err := logtest.ReadAll(r)
 			if err != nil {
 				t.Fatal(err)
 			}

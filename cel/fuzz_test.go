@@ -12,6 +12,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // FuzzTLV holds the TLV codec to exactness: what is accepted is written again
@@ -42,7 +43,7 @@ func FuzzTLV(f *testing.F) {
 		if err != nil {
 			wantSyntax(t, err, -1)
 		}
-		inPlace, inPlaceErr := readAll(NewTLVReaderBytes(p, Options{}))
+		inPlace, inPlaceErr := logtest.ReadAll(NewTLVReaderBytes(p, Options{}))
 		if diff := diffRecords(recs, inPlace); diff != "" || fmt.Sprint(err) != fmt.Sprint(inPlaceErr) {
 			t.Fatalf("in memory: %v, else %v (-streamed +in memory):\n%s", inPlaceErr, err, diff)
 		}

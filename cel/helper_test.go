@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // unhex decodes hexadecimal with blanks in it.
@@ -28,28 +29,15 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// readAll returns clones of all records of r, and the error that ended them if
-// it is not io.EOF.
-func readAll(r mrlog.Reader) ([]mrlog.Record, error) {
-	var out []mrlog.Record
-	for rec, err := range mrlog.All(r) {
-		if err != nil {
-			return out, err
-		}
-		out = append(out, rec.Clone())
-	}
-	return out, nil
-}
-
 func readTLV(p []byte) ([]mrlog.Record, mrlog.Header, error) {
 	r := NewTLVReader(bytes.NewReader(p), Options{})
-	recs, err := readAll(r)
+	recs, err := logtest.ReadAll(r)
 	return recs, r.Header(), err
 }
 
 func readCBOR(p []byte) ([]mrlog.Record, mrlog.Header, error) {
 	r := NewCBORReader(bytes.NewReader(p), Options{})
-	recs, err := readAll(r)
+	recs, err := logtest.ReadAll(r)
 	return recs, r.Header(), err
 }
 

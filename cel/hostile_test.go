@@ -16,6 +16,7 @@ import (
 	"testing/iotest"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // sampleLog has records of every content type that TLV and CBOR both carry,
@@ -70,7 +71,7 @@ func TestSampleLog(t *testing.T) {
 			"halves":  iotest.HalfReader(bytes.NewReader(in)),
 			"dataerr": iotest.DataErrReader(bytes.NewReader(in)),
 		} {
-			recs, err := readAll(c.read(r))
+			recs, err := logtest.ReadAll(c.read(r))
 			if err != nil {
 				t.Fatalf("%s, %s: %v", c.name, name, err)
 			}
@@ -97,13 +98,13 @@ func TestTruncated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := readAll(c.read(bytes.NewReader(in)))
+		whole, err := logtest.ReadAll(c.read(bytes.NewReader(in)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for n := range in {
 			for _, r := range []io.Reader{bytes.NewReader(in[:n]), iotest.OneByteReader(bytes.NewReader(in[:n]))} {
-				recs, err := readAll(c.read(r))
+				recs, err := logtest.ReadAll(c.read(r))
 				before := 0
 				boundary := n == 0
 				for _, r := range whole {
@@ -128,7 +129,7 @@ func TestTruncated(t *testing.T) {
 			}
 		}
 		for _, garbage := range []string{"\xff", "\x01", "garbage", "\n"} {
-			recs, err := readAll(c.read(strings.NewReader(string(in) + garbage)))
+			recs, err := logtest.ReadAll(c.read(strings.NewReader(string(in) + garbage)))
 			if len(recs) != len(whole) {
 				t.Errorf("%s with %q: %d records", c.name, garbage, len(recs))
 			}
@@ -147,7 +148,7 @@ func TestReadError(t *testing.T) {
 		}
 		for _, n := range []int{0, 1, 100, len(in) - 1} {
 			r := c.read(errReader(in[:n], errBroken))
-			_, err := readAll(r)
+			_, err := logtest.ReadAll(r)
 			var s *mrlog.SyntaxError
 			if !errors.Is(err, errBroken) || errors.As(err, &s) {
 				t.Errorf("%s: error after %d bytes is %v", c.name, n, err)
@@ -200,7 +201,7 @@ func TestLargeRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range []io.Reader{bytes.NewReader(in), iotest.HalfReader(bytes.NewReader(in)), iotest.DataErrReader(bytes.NewReader(in))} {
-			recs, err := readAll(c.read(r))
+			recs, err := logtest.ReadAll(c.read(r))
 			if err != nil {
 				t.Fatalf("%s: %v", c.name, err)
 			}

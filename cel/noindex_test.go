@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // The index that stands for no register is carried for records that were not
@@ -62,12 +63,12 @@ func TestNoIndex(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		out := buf.String()
-		got, err := readAll(codec.read(strings.NewReader(out)))
+		got, err := logtest.ReadAll(codec.read(strings.NewReader(out)))
 		if err != nil || len(got) != 1 || got[0].Register != rec.Register || !got[0].NotExtended || got[0].Notes != 0 {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 		forged := strings.Replace(out, codec.event[0], codec.event[1], 1)
-		if _, err := readAll(codec.read(strings.NewReader(forged))); forged == out || err == nil || !strings.Contains(err.Error(), "register index 4294967295 is too large") {
+		if _, err := logtest.ReadAll(codec.read(strings.NewReader(forged))); forged == out || err == nil || !strings.Contains(err.Error(), "register index 4294967295 is too large") {
 			t.Errorf("%s: read as extended: %v", name, err)
 		}
 		err = codec.write(io.Discard).Write([]mrlog.Record{extended})

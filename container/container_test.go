@@ -25,20 +25,10 @@ import (
 	"mrlog.dev/container"
 	"mrlog.dev/dstack"
 	"mrlog.dev/ima"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 )
-
-func readAll(r mrlog.Reader) ([]mrlog.Record, error) {
-	var out []mrlog.Record
-	for rec, err := range mrlog.All(r) {
-		if err != nil {
-			return out, err
-		}
-		out = append(out, rec.Clone())
-	}
-	return out, nil
-}
 
 func open(text string) ([]container.Log, error) {
 	return container.Open(strings.NewReader(text), container.Options{})
@@ -237,7 +227,7 @@ func TestClaims(t *testing.T) {
 	} {
 		for _, in := range []io.Reader{strings.NewReader(test.text), iotest.OneByteReader(strings.NewReader(test.text))} {
 			r := container.NewClaimsReader(in, test.o)
-			got, err := readAll(r)
+			got, err := logtest.ReadAll(r)
 			if diff := cmp.Diff(test.want, got, cmpopts.IgnoreFields(mrlog.Record{}, "Span"), cmpopts.EquateEmpty()); diff != "" || err != nil {
 				t.Errorf("%s: %v, %s", test.text, err, diff)
 			}
@@ -264,7 +254,7 @@ func through(t *testing.T, records []mrlog.Record) {
 		t.Error(err)
 		return
 	}
-	again, err := readAll(cel.NewJSONReader(&buf, cel.Options{}))
+	again, err := logtest.ReadAll(cel.NewJSONReader(&buf, cel.Options{}))
 	if diff := cmp.Diff(records, again, cmpopts.IgnoreFields(mrlog.Record{}, "Span", "Notes"), cmpopts.EquateEmpty()); diff != "" || err != nil {
 		t.Errorf("through CEL-JSON: %v, %s", err, diff)
 	}
@@ -284,12 +274,12 @@ func TestClaimsRefused(t *testing.T) {
 		"[" + strings.Replace(good, "AAAAAA==", "AAAAAA", 1) + "]":      "base64", "[" + strings.Replace(good, `"EV_SEPARATOR"`, "4", 1) + "]": "not a string",
 		"[" + claim("1", strings.Repeat(sum384+",", 16)+sum384, "EV_SEPARATOR", "") + "]": "two of", "[\"" + strings.Repeat("x", container.MaxEvent+1<<18): "longer than",
 	} {
-		_, err := readAll(container.NewClaimsReader(strings.NewReader(text), container.ReaderOptions{}))
+		_, err := logtest.ReadAll(container.NewClaimsReader(strings.NewReader(text), container.ReaderOptions{}))
 		if _, ok := errors.AsType[*mrlog.SyntaxError](err); !ok || !strings.Contains(err.Error(), say) {
 			t.Errorf("%.100q: %v does not say %q", text, err, say)
 		}
 	}
-	if _, err := readAll(container.NewClaimsReader(strings.NewReader("[]"), container.ReaderOptions{Space: mrlog.NV})); err == nil {
+	if _, err := logtest.ReadAll(container.NewClaimsReader(strings.NewReader("[]"), container.ReaderOptions{Space: mrlog.NV})); err == nil {
 		t.Error("claims of NV indexes")
 	}
 }
@@ -304,7 +294,7 @@ func TestIntel(t *testing.T) {
 		`{"rtmr":{"bank":"SM3_256","index":2},"rtmr_events":[` + intelEvent("0x4", digest384[:64]) + "]}]\n"
 	for _, in := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
 		r := container.NewIntelReader(in, container.ReaderOptions{})
-		got, err := readAll(r)
+		got, err := logtest.ReadAll(r)
 		if err != nil || len(got) != 3 {
 			t.Fatalf("%d records, %v", len(got), err)
 		}
@@ -321,12 +311,12 @@ func TestIntel(t *testing.T) {
 		}
 		through(t, got[:1])
 	}
-	got, err := readAll(container.NewIntelReader(strings.NewReader(text), container.ReaderOptions{Space: mrlog.RTMR}))
+	got, err := logtest.ReadAll(container.NewIntelReader(strings.NewReader(text), container.ReaderOptions{Space: mrlog.RTMR}))
 	if err != nil || got[0].Register != (mrlog.Register{Space: mrlog.RTMR, Index: 1}) || got[0].Notes != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for n := range len(text) - 2 {
-		_, err := readAll(container.NewIntelReader(strings.NewReader(text[:n]), container.ReaderOptions{}))
+		_, err := logtest.ReadAll(container.NewIntelReader(strings.NewReader(text[:n]), container.ReaderOptions{}))
 		if _, ok := errors.AsType[*mrlog.SyntaxError](err); !ok {
 			t.Errorf("%s: %v", text[:n], err)
 		}
@@ -344,7 +334,7 @@ func TestIntel(t *testing.T) {
 		`[{"rtmr":{"index":1,"index":2,"bank":"SHA384"},"rtmr_events":[]}]`:                           "duplicate",
 		`[{"rtmr":{"index":1,"bank":"SHA384"},"rtmr_events":[1]}]`:                                    "not an object",
 	} {
-		_, err := readAll(container.NewIntelReader(strings.NewReader(text), container.ReaderOptions{}))
+		_, err := logtest.ReadAll(container.NewIntelReader(strings.NewReader(text), container.ReaderOptions{}))
 		if _, ok := errors.AsType[*mrlog.SyntaxError](err); !ok || !strings.Contains(err.Error(), say) {
 			t.Errorf("%s: %v does not say %q", text, err, say)
 		}
@@ -402,11 +392,11 @@ func TestCorpusClaims(t *testing.T) {
 		if err != nil || len(logs) != 1 || logs[0].Format != container.Claims {
 			t.Fatalf("%s: %d logs, %v", name, len(logs), err)
 		}
-		got, err := readAll(container.NewClaimsReader(bytes.NewReader(logs[0].Bytes), container.ReaderOptions{}))
+		got, err := logtest.ReadAll(container.NewClaimsReader(bytes.NewReader(logs[0].Bytes), container.ReaderOptions{}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := readAll(tcg.NewReaderBytes(read(name+".bin"), tcg.Options{}))
+		want, err := logtest.ReadAll(tcg.NewReaderBytes(read(name+".bin"), tcg.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -439,7 +429,7 @@ func TestCorpusEvidence(t *testing.T) {
 		if err != nil || len(logs) != 1 || !bytes.Equal(logs[0].Bytes, log) || !container.Is(evidence[:64]) {
 			t.Fatalf("%s: %d logs, %v", name, len(logs), err)
 		}
-		records, err := readAll(tcg.NewReaderBytes(logs[0].Bytes, tcg.Options{}))
+		records, err := logtest.ReadAll(tcg.NewReaderBytes(logs[0].Bytes, tcg.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -461,7 +451,7 @@ func TestCorpusEvidence(t *testing.T) {
 		if l.Format == container.IMAASCII {
 			r = ima.NewASCIIReader(bytes.NewReader(l.Bytes), ima.Options{})
 		}
-		if records, err := readAll(r); err != nil || len(records) == 0 {
+		if records, err := logtest.ReadAll(r); err != nil || len(records) == 0 {
 			t.Errorf("%s: %d records, %v", l.Name, len(records), err)
 		}
 	}
@@ -480,7 +470,7 @@ func TestFormats(t *testing.T) {
 		{container.Claims, container.NewClaimsReader(strings.NewReader("[]"), container.ReaderOptions{})},
 		{container.Intel, container.NewIntelReader(strings.NewReader("[]"), container.ReaderOptions{})},
 	} {
-		_, _ = readAll(r.r)
+		_, _ = logtest.ReadAll(r.r)
 		if got := r.r.Header().Format; got != r.name {
 			t.Errorf("%s, want %s", got, r.name)
 		}
@@ -498,7 +488,7 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		for _, r := range []mrlog.Reader{container.NewClaimsReader(bytes.NewReader(p), container.ReaderOptions{}), container.NewIntelReader(bytes.NewReader(p), container.ReaderOptions{})} {
-			records, err := readAll(r)
+			records, err := logtest.ReadAll(r)
 			if _, ok := errors.AsType[*mrlog.SyntaxError](err); err != nil && !ok {
 				t.Fatal(err)
 			}

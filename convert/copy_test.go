@@ -21,6 +21,7 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/cel"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 )
 
@@ -244,7 +245,7 @@ func TestMR(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records, err := readAll(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -406,7 +407,7 @@ func TestSource(t *testing.T) {
 	for _, f := range convert.Names() {
 		r, err := convert.Open(strings.NewReader("garbage"), convert.Source{Format: f})
 		if err == nil {
-			_, err = readAll(r)
+			_, err = logtest.ReadAll(r)
 		}
 		var s *mrlog.SyntaxError
 		if !errors.As(err, &s) || s.Format != f {
@@ -426,7 +427,7 @@ func TestTorn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records, err := readAll(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil || len(records) != 3 {
 			t.Errorf("%d records, %v", len(records), err)
 		}
@@ -501,7 +502,7 @@ func TestReadErrorAnywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err = readAll(r); !errors.Is(err, fault) {
+			if _, err = logtest.ReadAll(r); !errors.Is(err, fault) {
 				t.Fatalf("%s, source fails after %d bytes: %v", name(to), n, err)
 			}
 		}

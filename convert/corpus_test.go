@@ -17,6 +17,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 )
 
@@ -61,7 +62,7 @@ func TestCorpusThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records, err := readAll(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil {
 			t.Fatalf("%s: %v", f.File, err)
 		}
@@ -203,7 +204,7 @@ func TestCorpusJoined(t *testing.T) {
 		for i, r := range readers {
 			inputs = append(inputs, convert.Input{Name: sights[i].Name, Reader: convert.Place(r, p)})
 		}
-		records, err := readAll(convert.Number(convert.Join(inputs), convert.NumberAnew))
+		records, err := logtest.ReadAll(convert.Number(convert.Join(inputs), convert.NumberAnew))
 		if err != nil {
 			t.Fatal(err)
 		}

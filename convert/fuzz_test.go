@@ -13,6 +13,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 )
 
 // seed adds logs of every form, and starts of what is none.
@@ -74,7 +75,7 @@ func FuzzDetectOpen(f *testing.F) {
 			// What is stated is read without detection.
 			r, err := convert.Open(bytes.NewReader(log), convert.Source{Format: name})
 			if err == nil {
-				_, err = readAll(r)
+				_, err = logtest.ReadAll(r)
 			}
 			if err != nil {
 				checkEnd(t, r, err)
@@ -148,7 +149,7 @@ func checkKind(t *testing.T, format string, records []mrlog.Record) {
 	if err != nil {
 		t.Fatalf("%s: %v", format, err)
 	}
-	got, err := readAll(r)
+	got, err := logtest.ReadAll(r)
 	if err != nil {
 		t.Fatalf("%s does not read what it wrote: %v\n%q", format, err, out)
 	}

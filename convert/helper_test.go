@@ -18,6 +18,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 )
 
 // targets are all formats and dialects that carry every record of a native
@@ -40,26 +41,13 @@ func targets() []convert.Target {
 
 func name(t convert.Target) string { return strings.TrimSuffix(t.Format+"/"+t.Dialect, "/") }
 
-// readAll returns clones of all records of r, and the error that ended them if
-// it is not io.EOF.
-func readAll(r mrlog.Reader) ([]mrlog.Record, error) {
-	var out []mrlog.Record
-	for rec, err := range mrlog.All(r) {
-		if err != nil {
-			return out, err
-		}
-		out = append(out, rec.Clone())
-	}
-	return out, nil
-}
-
 // open reads a log whose format is detected.
 func open(log []byte) ([]mrlog.Record, error) {
 	r, err := convert.Open(bytes.NewReader(log), convert.Source{})
 	if err != nil {
 		return nil, err
 	}
-	return readAll(r)
+	return logtest.ReadAll(r)
 }
 
 // copyTo converts a log whose format is detected.

@@ -14,6 +14,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 )
 
 // given is a reader of records that are there, so many at a time.
@@ -108,7 +109,7 @@ func TestPlace(t *testing.T) {
 		for _, size := range []int{1, 2, 100} {
 			p := convert.Placement{Space: c.space, Platform: c.on}
 			read := func(p convert.Placement) (string, error) {
-				got, err := readAll(convert.Place(&given{records: slices.Clone(records), size: size}, p))
+				got, err := logtest.ReadAll(convert.Place(&given{records: slices.Clone(records), size: size}, p))
 				for i, g := range got {
 					// What was renamed is not of an assumed space any more.
 					if assumed := g.Notes&mrlog.NoteSpaceAssumed != 0; p.Drop == nil && i < len(records) && assumed != (g.Register == records[i].Register) {
@@ -139,11 +140,11 @@ func TestPlace(t *testing.T) {
 	}
 	// The registers of another device keep their names.
 	p := convert.Placement{Space: mrlog.CCMR, Platform: mrlog.TDX, Except: mrlog.PCR}
-	if got, err := readAll(convert.Place(&given{records: of(t, "rtmr2", "pcr10")}, p)); err != nil || registersOf(got) != "ccmr3 pcr10" {
+	if got, err := logtest.ReadAll(convert.Place(&given{records: of(t, "rtmr2", "pcr10")}, p)); err != nil || registersOf(got) != "ccmr3 pcr10" {
 		t.Errorf("%s, %v", registersOf(got), err)
 	}
 	r := convert.Place(&given{records: of(t, "(ccmr0)", "ccmr3", "ccmr3", "rtmr1"), size: 9}, convert.Placement{Space: mrlog.RTMR, Platform: mrlog.TDX})
-	if _, err := readAll(r); err != nil {
+	if _, err := logtest.ReadAll(r); err != nil {
 		t.Fatal(err)
 	}
 	if pairs, none := convert.Pairs(r); len(pairs) != 1 || none != 1 || pairs[0].From != register(t, "ccmr3") || pairs[0].To != register(t, "rtmr2") {
@@ -202,7 +203,7 @@ func TestJoin(t *testing.T) {
 		}
 	}
 	j := convert.Join(inputs())
-	got, err := readAll(convert.Number(j, convert.NumberAnew))
+	got, err := logtest.ReadAll(convert.Number(j, convert.NumberAnew))
 	if err != nil || registersOf(got) != "ccmr1 ccmr2 ccmr1 ccmr2 ccmr1" {
 		t.Fatalf("%s, %v", registersOf(got), err)
 	}
@@ -220,7 +221,7 @@ func TestJoin(t *testing.T) {
 	fault := errors.New("cable pulled")
 	broken := inputs()
 	broken[2].Reader = &given{records: of(t, "ccmr2"), err: fault}
-	got, err = readAll(convert.Join(broken))
+	got, err = logtest.ReadAll(convert.Join(broken))
 	var one *convert.InputError
 	if !errors.As(err, &one) || one.Name != "b" || !errors.Is(err, fault) || len(got) != 4 {
 		t.Errorf("%d records, %v", len(got), err)
@@ -236,7 +237,7 @@ func TestJoin(t *testing.T) {
 			return r
 		}
 		j := convert.Join([]convert.Input{{"first", open(sample)}, {"envelope", open(in)}})
-		if _, err := readAll(j); err != nil {
+		if _, err := logtest.ReadAll(j); err != nil {
 			t.Fatal(err)
 		}
 		if claims := j.Claims(); (len(claims) > 0) != (in == lying) || len(claims) > 0 && claims[0].Name != "envelope" {
@@ -252,7 +253,7 @@ func TestNumber(t *testing.T) {
 	for how, want := range map[convert.Numbering]string{
 		convert.AsLogged: "7 - - - -", convert.FillIn: "7 8 0 9 10", convert.NumberAnew: "0 1 0 2 3",
 	} {
-		got, err := readAll(convert.Number(&given{records: slices.Clone(records), size: 2}, how))
+		got, err := logtest.ReadAll(convert.Number(&given{records: slices.Clone(records), size: 2}, how))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +273,7 @@ func TestNumber(t *testing.T) {
 	for i := range 1<<16 + 1 {
 		many = append(many, mrlog.Record{Register: mrlog.Register{Space: mrlog.PCR, Index: uint32(i)}})
 	}
-	if _, err := readAll(convert.Number(&given{records: many, size: 1000}, convert.FillIn)); !errors.Is(err, mrlog.ErrLimit) {
+	if _, err := logtest.ReadAll(convert.Number(&given{records: many, size: 1000}, convert.FillIn)); !errors.Is(err, mrlog.ErrLimit) {
 		t.Errorf("too many registers: %v", err)
 	}
 }
@@ -309,7 +310,7 @@ func TestLook(t *testing.T) {
 	}
 	// An error at the beginning comes when it is read.
 	_, r := convert.Look("broken", &given{err: io.ErrUnexpectedEOF})
-	if _, err := readAll(r); err != io.ErrUnexpectedEOF {
+	if _, err := logtest.ReadAll(r); err != io.ErrUnexpectedEOF {
 		t.Errorf("%v", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/cel"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 )
 
 // TestChains: a native log goes through any formats that can carry it, one
@@ -268,7 +269,7 @@ func checkCarried(t interface{ Fatalf(string, ...any) }, to convert.Target, reco
 	if err != nil {
 		t.Fatalf("%s: %v", name(to), err)
 	}
-	got, err := readAll(r)
+	got, err := logtest.ReadAll(r)
 	if err != nil {
 		t.Fatalf("%s does not read what it wrote: %v\n%q", name(to), err, out)
 	}

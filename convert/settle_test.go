@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 )
 
 // ccLog is a firmware log of one event.
@@ -65,7 +66,7 @@ func TestLateMembers(t *testing.T) {
 					if got := r.Header().Format; got != c.format && c.format != "" {
 						t.Errorf("%s, %s: %s, want %s", c.what, w.what, got, c.format)
 					}
-					_, err = readAll(r)
+					_, err = logtest.ReadAll(r)
 				}
 				if c.what == "cut short" {
 					if err == nil {
@@ -140,7 +141,7 @@ func TestOpenSourceFails(t *testing.T) {
 	src := io.MultiReader(strings.NewReader(`{"x":"`+strings.Repeat("A", 10_000)), iotest.ErrReader(broken))
 	r, err := convert.Open(src, convert.Source{})
 	if err == nil {
-		_, err = readAll(r)
+		_, err = logtest.ReadAll(r)
 	}
 	if !errors.Is(err, broken) {
 		t.Errorf("%v", err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 )
 
 // FuzzWrapped: what is found in a wrapping is what was put in, whatever it is:
@@ -30,7 +31,7 @@ func FuzzWrapped(f *testing.F) {
 		if k := convert.Wrapped(r); k.Wrapping != w.kind || k.Member != "" {
 			return // taken for something else, as short text may be
 		}
-		got, err := readAll(r)
+		got, err := logtest.ReadAll(r)
 		if err != nil {
 			checkEnd(t, nil, err)
 		}
@@ -41,7 +42,7 @@ func FuzzWrapped(f *testing.F) {
 		if convert.Wrapped(plain).Wrapping != convert.NoWrapping {
 			return // two layers: one is taken off
 		}
-		want, err2 := readAll(plain)
+		want, err2 := logtest.ReadAll(plain)
 		if diff := diffRecords(want, got); diff != "" || (err == nil) != (err2 == nil) {
 			t.Fatalf("%s: %v, without %v\n%s", w.what, err, err2, diff)
 		}

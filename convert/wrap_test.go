@@ -21,6 +21,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/convert"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 )
 
@@ -80,7 +81,7 @@ func TestWrapped(t *testing.T) {
 					t.Errorf("%s, %s: %v", name, w.what, err)
 					continue
 				}
-				got, err := readAll(r)
+				got, err := logtest.ReadAll(r)
 				if err != nil {
 					t.Errorf("%s, %s: %v", name, w.what, err)
 					continue
@@ -107,7 +108,7 @@ func TestWrappedStated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := readAll(r); err != nil || len(got) != 3 {
+		if got, err := logtest.ReadAll(r); err != nil || len(got) != 3 {
 			t.Errorf("%s: %d records, %v", w.what, len(got), err)
 		}
 	}
@@ -152,7 +153,7 @@ func TestWrappedErrors(t *testing.T) {
 		in := w.wrap([]byte(many))
 		r, err := convert.Open(io.MultiReader(bytes.NewReader(in[:len(in)-3]), iotest.ErrReader(fault)), convert.Source{Format: convert.NELR})
 		if err == nil {
-			_, err = readAll(r)
+			_, err = logtest.ReadAll(r)
 		}
 		if !errors.Is(err, fault) {
 			t.Errorf("%s: %v", w.what, err)
@@ -182,7 +183,7 @@ func TestBOM(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := readAll(r)
+		got, err := logtest.ReadAll(r)
 		if err != nil || len(got) != 3 || !convert.Wrapped(r).BOM {
 			t.Errorf("%d records, %v, %+v", len(got), err, convert.Wrapped(r))
 		}
@@ -262,7 +263,7 @@ func TestEvidence(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := readAll(l.Reader)
+				got, err := logtest.ReadAll(l.Reader)
 				if err != nil || l.Name != c.from[i] || convert.Wrapped(l.Reader).Member != l.Name {
 					t.Errorf("%s: log %q, %v", what, l.Name, err)
 				}
@@ -282,7 +283,7 @@ func TestEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readAll(r); err != nil || len(got) < 20 || r.Header().Format != convert.Claims {
+	if got, err := logtest.ReadAll(r); err != nil || len(got) < 20 || r.Header().Format != convert.Claims {
 		t.Errorf("claims: %d records of %s, %v", len(got), r.Header().Format, err)
 	}
 	for what, in := range map[string]string{
@@ -331,7 +332,7 @@ func TestGzipBomb(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := readAll(r)
+	records, err := logtest.ReadAll(r)
 	runtime.ReadMemStats(&after)
 	if err != nil || len(records) != 0 || r.Header().Padding != 256<<20 {
 		t.Errorf("%d records, %v, %d bytes of padding", len(records), err, r.Header().Padding)

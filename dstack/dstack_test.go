@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -19,23 +18,12 @@ import (
 	"mrlog.dev"
 	"mrlog.dev/cel"
 	"mrlog.dev/dstack"
-	"mrlog.dev/internal/vectors"
+	"mrlog.dev/internal/logtest"
 )
-
-func readAll(r mrlog.Reader) ([]mrlog.Record, error) {
-	var out []mrlog.Record
-	for rec, err := range mrlog.All(r) {
-		if err != nil {
-			return out, err
-		}
-		out = append(out, rec.Clone())
-	}
-	return out, nil
-}
 
 func read(text string, o dstack.Options) ([]mrlog.Record, *dstack.Reader, error) {
 	d := dstack.NewReader(strings.NewReader(text), o)
-	records, err := readAll(d)
+	records, err := logtest.ReadAll(d)
 	return records, d, err
 }
 
@@ -164,7 +152,7 @@ func TestRead(t *testing.T) {
 	} {
 		for _, in := range []io.Reader{strings.NewReader(test.text), iotest.OneByteReader(strings.NewReader(test.text)), iotest.DataErrReader(strings.NewReader(test.text))} {
 			d := dstack.NewReader(in, dstack.Options{})
-			got, err := readAll(d)
+			got, err := logtest.ReadAll(d)
 			if err != nil {
 				t.Errorf("%s: %v", test.text, err)
 				break
@@ -212,7 +200,7 @@ func through(t *testing.T, records []mrlog.Record) {
 		t.Error(err)
 		return
 	}
-	again, err := readAll(cel.NewJSONReader(&buf, cel.Options{}))
+	again, err := logtest.ReadAll(cel.NewJSONReader(&buf, cel.Options{}))
 	if diff := cmp.Diff(records, again, cmpopts.IgnoreFields(mrlog.Record{}, "Span", "Notes"), cmpopts.EquateEmpty()); diff != "" || err != nil {
 		t.Errorf("through CEL-JSON: %v, %s", err, diff)
 	}
@@ -301,7 +289,7 @@ func TestRefused(t *testing.T) {
 				}
 				in = iotest.OneByteReader(in)
 			}
-			_, err := readAll(dstack.NewReader(in, dstack.Options{}))
+			_, err := logtest.ReadAll(dstack.NewReader(in, dstack.Options{}))
 			fault, ok := errors.AsType[*mrlog.SyntaxError](err)
 			if !ok || !strings.Contains(err.Error(), test.say) || fault.Record != test.record || fault.Line != test.line {
 				t.Errorf("%.200q: %v does not say %q at record %d, line %d", test.text, err, test.say, test.record, test.line)
@@ -334,7 +322,7 @@ func TestTruncated(t *testing.T) {
 func TestReadError(t *testing.T) {
 	broken := errors.New("broken")
 	for _, text := range []string{"", " ", "[", "[" + boot[:30], "[" + boot, "[" + boot + ",", lineV1, lineV1 + "\n"} {
-		_, err := readAll(dstack.NewReader(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken)), dstack.Options{}))
+		_, err := logtest.ReadAll(dstack.NewReader(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken)), dstack.Options{}))
 		if err != broken {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -427,38 +415,9 @@ func TestIs(t *testing.T) {
 }
 
 func TestVectors(t *testing.T) {
-	all, err := vectors.Load(os.DirFS("../testdata/vectors/dstack"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range all {
-		got, _, err := read(string(v.Log), dstack.Options{})
-		fault, bad := errors.AsType[*mrlog.SyntaxError](err)
-		if (err == nil) != v.OK || len(got) != len(v.Records) || !v.OK && (!bad || fault.Line != v.Line) {
-			t.Errorf("%s: %d records, %v", v.Name, len(got), err)
-			continue
-		}
-		var replay mrlog.Replay
-		if err := replay.Extend(got); err != nil {
-			t.Fatal(err)
-		}
-		for i, w := range v.Records {
-			r := &got[i]
-			if r.Span != (mrlog.Span{Offset: w.Offset, Length: w.Length, Line: w.Line}) || r.Digests[0].Alg.String() != w.Digests[0].Alg || !bytes.Equal(r.Digests[0].Sum, w.Digests[0].Sum) {
-				t.Errorf("%s: record %d: %+v, want %+v", v.Name, i, r, w)
-			}
-		}
-		reg, err := mrlog.ParseRegister(v.Register)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range v.Final {
-			alg, _ := mrlog.AlgByName(f.Alg)
-			if !bytes.Equal(replay.Value(reg, alg), f.Sum) {
-				t.Errorf("%s: %s ends in %x", v.Name, reg, replay.Value(reg, alg))
-			}
-		}
-	}
+	logtest.Vectors(t, "../testdata/vectors/dstack", func(log []byte) mrlog.Reader {
+		return dstack.NewReader(bytes.NewReader(log), dstack.Options{})
+	}, nil)
 }
 
 func FuzzRead(f *testing.F) {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/pipe"
 )
 
@@ -116,7 +117,7 @@ func BenchmarkList(b *testing.B) {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	records, err := drain(NewBinaryReader(benchList(false, 1000), Options{}))
+	records, err := logtest.ReadAll(NewBinaryReader(benchList(false, 1000), Options{}))
 	if err != nil {
 		b.Fatal(err)
 	}

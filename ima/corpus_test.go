@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 )
 
@@ -77,7 +78,7 @@ func TestCorpusTDX(t *testing.T) {
 	start, end := tdxRTMR2(t)
 	rtmr2 := mrlog.Register{Space: mrlog.RTMR, Index: 2}
 	r := NewASCIIReader(bytes.NewReader([]byte(text)), Options{})
-	records, err := drain(r)
+	records, err := logtest.ReadAll(r)
 	if err != nil || len(records) != 1 {
 		t.Fatalf("%d records, %v", len(records), err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // seeds are inputs of both forms.
@@ -41,8 +42,8 @@ func FuzzDerive(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, in []byte) {
 		o := Options{Banks: []mrlog.Alg{mrlog.SHA256}, Padded: []mrlog.Alg{mrlog.SHA384}}
-		plain, err := drain(NewBinaryReaderBytes(in, Options{}))
-		derived, err2 := drain(NewBinaryReaderBytes(in, o))
+		plain, err := logtest.ReadAll(NewBinaryReaderBytes(in, Options{}))
+		derived, err2 := logtest.ReadAll(NewBinaryReaderBytes(in, o))
 		if len(plain) != len(derived) || (err == nil) != (err2 == nil) {
 			t.Fatalf("%d records, %v; with banks %d, %v", len(plain), err, len(derived), err2)
 		}
@@ -105,7 +106,7 @@ func FuzzAggregate(f *testing.F) {
 	seeds(f)
 	value := func(bank mrlog.Alg, pcr uint32) []byte { return make([]byte, bank.Size()) }
 	f.Fuzz(func(t *testing.T, in []byte) {
-		records, _ := drain(NewBinaryReaderBytes(in, Options{}))
+		records, _ := logtest.ReadAll(NewBinaryReaderBytes(in, Options{}))
 		for i := range records {
 			a := CheckBootAggregate(&records[i], value)
 			if a.Result == AggregateMatches && !bytes.Equal(a.Digest.Sum, a.Digest.Alg.AppendSum(nil, make([]byte, a.PCRs*a.Digest.Alg.Size()))) {

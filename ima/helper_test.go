@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 )
 
@@ -30,24 +31,12 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-// drain reads all records of a list, and what ended it, if not its end.
-func drain(r mrlog.Reader) ([]mrlog.Record, error) {
-	var all []mrlog.Record
-	for rec, err := range mrlog.All(r) {
-		if err != nil {
-			return all, err
-		}
-		all = append(all, rec.Clone())
-	}
-	return all, nil
-}
-
 func readBinary(p []byte, o Options) ([]mrlog.Record, error) {
-	return drain(NewBinaryReader(bytes.NewReader(p), o))
+	return logtest.ReadAll(NewBinaryReader(bytes.NewReader(p), o))
 }
 
 func readASCII(p string, o Options) ([]mrlog.Record, error) {
-	return drain(NewASCIIReader(strings.NewReader(p), o))
+	return logtest.ReadAll(NewASCIIReader(strings.NewReader(p), o))
 }
 
 func writeBinary(o WriteOptions, records []mrlog.Record) ([]byte, error) {

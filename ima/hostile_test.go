@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 const helloLine = "10 2a72e57ea10acde04ca804a9d4dd8959ee14c1e9 ima-ng sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03 /usr/bin/my_tool"
@@ -217,7 +218,7 @@ func TestOptions(t *testing.T) {
 		m := samples()[1]
 		m.pcr = tt.index
 		r := NewBinaryReaderBytes(m.binary(mrlog.SHA384, false), Options{Space: tt.space})
-		records, err := drain(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +296,7 @@ func TestMemory(t *testing.T) {
 
 	// Too long a line is not read to its end.
 	r := NewASCIIReader(io.MultiReader(strings.NewReader(helloLine+"\n"), endless{}), Options{})
-	records, err := drain(r)
+	records, err := logtest.ReadAll(r)
 	if len(records) != 1 || !errors.Is(err, mrlog.ErrLimit) {
 		t.Errorf("%d records, %v", len(records), err)
 	}
@@ -360,7 +361,7 @@ func roundTrip(t *testing.T, what string, in []byte) {
 		FormatBinary: NewBinaryReaderBytes(in, Options{}),
 		FormatASCII:  NewASCIIReader(bytes.NewReader(in), Options{}),
 	} {
-		records, err := drain(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil {
 			var e *mrlog.SyntaxError
 			if !errors.As(err, &e) || e.Offset < 0 || e.Offset > int64(len(in)) || e.Record != int64(len(records)) {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // Every sample, in lists of every bank and byte order: what both readers give is
@@ -36,7 +37,7 @@ func TestSamples(t *testing.T) {
 					readers["ASCII slow"] = NewASCIIReader(onebyte{strings.NewReader(text)}, Options{})
 				}
 				for form, r := range readers {
-					records, err := drain(r)
+					records, err := logtest.ReadAll(r)
 					if err != nil {
 						t.Fatalf("%s: %v", form, err)
 					}
@@ -150,7 +151,7 @@ func TestDerived(t *testing.T) {
 					}
 				}
 			}
-			again, err := drain(r)
+			again, err := logtest.ReadAll(r)
 			if len(again) != 0 || err != nil {
 				t.Errorf("%s: after its end: %d records, %v", form, len(again), err)
 			}
@@ -292,11 +293,11 @@ func TestReaderErrors(t *testing.T) {
 		"binary": NewBinaryReader(io.MultiReader(bytes.NewReader(bin), iotest.ErrReader(broken)), Options{}),
 		"ASCII":  NewASCIIReader(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken)), Options{}),
 	} {
-		records, err := drain(r)
+		records, err := logtest.ReadAll(r)
 		if len(records) != 3 || err != broken {
 			t.Errorf("%s: %d records, %v", form, len(records), err)
 		}
-		if _, err := drain(r); err != broken {
+		if _, err := logtest.ReadAll(r); err != broken {
 			t.Errorf("%s: then %v", form, err)
 		}
 	}
@@ -304,7 +305,7 @@ func TestReaderErrors(t *testing.T) {
 		"binary": NewBinaryReader(strings.NewReader(""), Options{}),
 		"ASCII":  NewASCIIReader(strings.NewReader(""), Options{}),
 	} {
-		if records, err := drain(r); len(records) != 0 || err != nil {
+		if records, err := logtest.ReadAll(r); len(records) != 0 || err != nil {
 			t.Errorf("%s, empty: %d records, %v", form, len(records), err)
 		}
 	}

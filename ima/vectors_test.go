@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // vector is a list of testdata/vectors/ima with what is known of it.
@@ -92,7 +93,7 @@ func TestVectors(t *testing.T) {
 	for name, v := range all {
 		t.Run(name, func(t *testing.T) {
 			r := v.open(Options{Banks: []mrlog.Alg{mrlog.SHA384}})
-			records, err := drain(r)
+			records, err := logtest.ReadAll(r)
 			if v.ok != (err == nil) {
 				t.Fatalf("ok is %t: %v", v.ok, err)
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 )
 
 // TestLoggedOnes: digests of zeros and of 0xFF, over the content of a violation
@@ -40,7 +41,7 @@ func TestLoggedOnes(t *testing.T) {
 		{"ones of an unknown template", ones + text, false, true, true},
 	} {
 		line := "10 " + c.line
-		recs, err := drain(NewASCIIReader(strings.NewReader(line), Options{}))
+		recs, err := logtest.ReadAll(NewASCIIReader(strings.NewReader(line), Options{}))
 		if err != nil || len(recs) != 1 {
 			t.Fatalf("%s: %d records, %v", c.what, len(recs), err)
 		}
@@ -56,7 +57,7 @@ func TestLoggedOnes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := drain(NewBinaryReaderBytes(bin, Options{}))
+			again, err := logtest.ReadAll(NewBinaryReaderBytes(bin, Options{}))
 			if err != nil || len(again) != 1 || c.same && again[0].Notes != r.Notes {
 				t.Errorf("%s: binary: notes %b, were %b; %v", c.what, again[0].Notes, r.Notes, err)
 			}
@@ -75,7 +76,7 @@ func TestLoggedOnes(t *testing.T) {
 	// A digest beside it follows from the content, or from the violation.
 	for _, line := range []string{"10 " + ones + file, "10 " + zeros + none, "10 " + zeros + file} {
 		o := Options{Banks: []mrlog.Alg{mrlog.SHA256}, Padded: []mrlog.Alg{mrlog.SHA384}}
-		recs, err := drain(NewASCIIReader(strings.NewReader(line), o))
+		recs, err := logtest.ReadAll(NewASCIIReader(strings.NewReader(line), o))
 		if err != nil {
 			t.Fatal(err)
 		}

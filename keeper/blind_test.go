@@ -53,11 +53,7 @@ func (r *rig) settle(k *Keeper) Outcome {
 	return o
 }
 
-var blindScenario = []struct {
-	name string
-	prep func(r *rig)
-	run  func(k *Keeper, r *rig, f *faults, h *history)
-}{
+var blindScenario = []part{
 	{"first log", nil, func(k *Keeper, r *rig, f *faults, h *history) {
 		h.submit(k, r, f, ev("first"))
 		h.submit(k, r, f, ev("second"))
@@ -116,90 +112,60 @@ func TestBlindAtEveryStep(t *testing.T) {
 
 func blindEveryStep(t *testing.T, newOne func(testing.TB) *rig) {
 	ran, was, wasNot := 0, 0, 0
-	prepareBlind := func(r *rig, part int) *history {
-		h := new(history)
-		h.init()
-		for _, p := range blindScenario[:part] {
-			if p.prep != nil {
-				p.prep(r)
-			}
-			f := new(faults)
-			k := r.open(f)
-			p.run(k, r, f, h)
-			k.Close()
-		}
-		if p := blindScenario[part]; p.prep != nil {
-			p.prep(r)
-		}
-		return h
-	}
-	for part, p := range blindScenario {
+	lasts := func(what fate) bool { return what == failBefore || what == failAfter }
+	for i, p := range blindScenario {
 		r := blinded(newOne(t))
-		h := prepareBlind(r, part)
+		h := prepare(r, blindScenario[:i+1])
 		f := new(faults)
 		p.run(r.open(f), r, f, h)
 		if err := h.check(r.check().events); err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
-		steps, may := f.steps, doubtful(f.steps)
-		for n := range steps {
-			for what := failBefore; what < fates; what++ {
-				for _, persistent := range []bool{false, true} {
-					if persistent && what != failBefore && what != failAfter {
-						continue
+		may := doubtful(f.steps)
+		ran += eachFault(f.steps, lasts, func(n int, name string, persistent bool, f *faults) {
+			name = p.name + ", " + name
+			r := blinded(newOne(t))
+			h := prepare(r, blindScenario[:i+1])
+			k := r.open(f)
+			p.run(k, r, f, h)
+			next := func(k *Keeper, f *faults, content string) {
+				err := h.submit(k, r, f, ev(content))
+				if errors.Is(err, ErrUndecided) {
+					// A persistent failure takes the way back, too.
+					if !may[n] && !persistent {
+						t.Fatalf("%s: undecided: %v", name, err)
 					}
-					ran++
-					name := fmt.Sprintf("%s, step %d (%s) %s, persistent %t", p.name, n, steps[n], what, persistent)
-					r := blinded(newOne(t))
-					h := prepareBlind(r, part)
-					f := &faults{at: func(i int, _ string) fate {
-						if i == n || persistent && i > n {
-							return what
-						}
-						return pass
-					}}
-					k := r.open(f)
-					p.run(k, r, f, h)
-					next := func(k *Keeper, f *faults, content string) {
-						err := h.submit(k, r, f, ev(content))
-						if errors.Is(err, ErrUndecided) {
-							// A persistent failure takes the way back, too.
-							if !may[n] && !persistent {
-								t.Fatalf("%s: undecided: %v", name, err)
-							}
-							if r.extendedSoFar() {
-								was++
-							} else {
-								wasNot++
-							}
-							if o := r.settle(k); !o.Assumed || !o.InFlight {
-								t.Fatalf("%s: settled: %+v", name, o)
-							}
-							err = h.submit(k, r, f, ev(content+" again"))
-						}
-						if err != nil {
-							t.Fatalf("%s: %v", name, err)
-						}
+					if r.extendedSoFar() {
+						was++
+					} else {
+						wasNot++
 					}
-					if !f.isDead() {
-						f.at = nil
-						next(k, f, "same")
+					if o := r.settle(k); !o.Assumed || !o.InFlight {
+						t.Fatalf("%s: settled: %+v", name, o)
 					}
-					k.Close()
-					f2 := new(faults)
-					k2 := r.open(f2)
-					next(k2, f2, "next")
-					if err := h.check(r.check().events); err != nil {
-						t.Fatalf("%s: %v", name, err)
-					}
-					if s, err := k2.Status(context.Background(), r.reg); err != nil || s.State != Clean {
-						t.Fatalf("%s: status %+v, %v", name, s, err)
-					}
-					k2.Close()
-					os.RemoveAll(r.state)
+					err = h.submit(k, r, f, ev(content+" again"))
+				}
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
 				}
 			}
-		}
+			if !f.isDead() {
+				f.at = nil
+				next(k, f, "same")
+			}
+			k.Close()
+			f2 := new(faults)
+			k2 := r.open(f2)
+			next(k2, f2, "next")
+			if err := h.check(r.check().events); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if s, err := k2.Status(context.Background(), r.reg); err != nil || s.State != Clean {
+				t.Fatalf("%s: status %+v, %v", name, s, err)
+			}
+			k2.Close()
+			os.RemoveAll(r.state)
+		})
 	}
 	t.Logf("%d faults; undecided: %d extended, %d not", ran, was, wasNot)
 	if was == 0 || wasNot == 0 {

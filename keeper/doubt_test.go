@@ -142,7 +142,7 @@ func TestDoubtAtEveryStep(t *testing.T) {
 	for part, p := range scenario {
 		play := func(f *faults) (*rig, *history, *cache, *Keeper) {
 			r := newRig(t)
-			h := prepare(r, part)
+			h := prepare(r, scenario[:part+1])
 			c := new(cache)
 			k := r.cached(c, f)
 			p.run(k, r, f, h)

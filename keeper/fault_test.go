@@ -68,13 +68,16 @@ func (h *history) check(events []string) error {
 	return nil
 }
 
-// scenario is a life of a log in which every step of the keeper occurs. A
-// process that dies ends a part; the next part is another process.
-var scenario = []struct {
+// part is what one process does in the life of a log: it ends when the process
+// dies, and the next part is another process.
+type part struct {
 	name string
 	prep func(r *rig)
 	run  func(k *Keeper, r *rig, f *faults, h *history)
-}{
+}
+
+// scenario is a life of a log in which every step of the keeper occurs.
+var scenario = []part{
 	{"first log", nil, func(k *Keeper, r *rig, f *faults, h *history) {
 		h.submit(k, r, f, ev("first"))
 		h.submit(k, r, f, ev("second"))
@@ -112,11 +115,12 @@ var scenario = []struct {
 	}},
 }
 
-// prepare plays the parts before one, without faults.
-func prepare(r *rig, part int) *history {
+// prepare plays the parts before the last one, without faults.
+func prepare(r *rig, parts []part) *history {
 	h := new(history)
 	h.init()
-	for _, p := range scenario[:part] {
+	last := len(parts) - 1
+	for _, p := range parts[:last] {
 		if p.prep != nil {
 			p.prep(r)
 		}
@@ -125,10 +129,33 @@ func prepare(r *rig, part int) *history {
 		p.run(k, r, f, h)
 		k.Close()
 	}
-	if p := scenario[part]; p.prep != nil {
+	if p := parts[last]; p.prep != nil {
 		p.prep(r)
 	}
 	return h
+}
+
+// eachFault calls try with every fault at every step: once, or from there on
+// where a fault can last.
+func eachFault(steps []string, lasts func(fate) bool, try func(n int, name string, persistent bool, f *faults)) (tried int) {
+	for n := range steps {
+		for what := failBefore; what < fates; what++ {
+			for _, persistent := range []bool{false, true} {
+				if persistent && !lasts(what) {
+					continue
+				}
+				tried++
+				try(n, fmt.Sprintf("step %d (%s) %s, persistent %t", n, steps[n], what, persistent), persistent,
+					&faults{at: func(i int, _ string) fate {
+						if i == n || persistent && i > n {
+							return what
+						}
+						return pass
+					}})
+			}
+		}
+	}
+	return tried
 }
 
 // TestEveryStep stops at every step of every part of the scenario, in every
@@ -143,63 +170,49 @@ func TestEveryStep(t *testing.T) {
 
 func everyStep(t *testing.T, make func(testing.TB) *rig) {
 	ran := 0
-	for part, p := range scenario {
+	lasts := func(what fate) bool { return what == failBefore || what == failAfter || what == stale }
+	for i, p := range scenario {
 		// Once without faults, to know the steps.
 		r := make(t)
-		h := prepare(r, part)
+		h := prepare(r, scenario[:i+1])
 		f := new(faults)
 		k := r.open(f)
 		p.run(k, r, f, h)
 		if err := h.check(r.check().events); err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
-		steps := f.steps
-		for n := range steps {
-			for what := failBefore; what < fates; what++ {
-				for _, persistent := range []bool{false, true} {
-					if persistent && what != failBefore && what != failAfter && what != stale {
-						continue
-					}
-					ran++
-					name := fmt.Sprintf("%s, step %d (%s) %s, persistent %t", p.name, n, steps[n], what, persistent)
-					r := make(t)
-					h := prepare(r, part)
-					f := &faults{at: func(i int, step string) fate {
-						if i == n || persistent && i > n {
-							return what
-						}
-						return pass
-					}}
-					k := r.open(f)
-					p.run(k, r, f, h)
-					if !f.isDead() {
-						f.at = nil
-						if err := h.submit(k, r, f, ev("same")); err != nil {
-							t.Fatalf("%s: same keeper afterwards: %v", name, err)
-						}
-					}
-					k.Close()
-					f2 := new(faults)
-					k2 := r.open(f2)
-					// Writers of other make go by the bit alone.
-					left, err := k2.Status(context.Background(), r.reg)
-					if err != nil || (left.State == Behind || left.State == Torn) && !left.InFlight {
-						t.Fatalf("%s: left %s without the sticky bit, %v", name, left.State, err)
-					}
-					if err := h.submit(k2, r, f2, ev("next")); err != nil {
-						t.Fatalf("%s: next keeper: %v", name, err)
-					}
-					if err := h.check(r.check().events); err != nil {
-						t.Fatalf("%s: %v", name, err)
-					}
-					s, err := k2.Status(context.Background(), r.reg)
-					if err != nil || s.State != Clean {
-						t.Fatalf("%s: status %+v, %v", name, s, err)
-					}
-					k2.Close()
+		ran += eachFault(f.steps, lasts, func(_ int, name string, _ bool, f *faults) {
+			name = p.name + ", " + name
+			r := make(t)
+			h := prepare(r, scenario[:i+1])
+			k := r.open(f)
+			p.run(k, r, f, h)
+			if !f.isDead() {
+				f.at = nil
+				if err := h.submit(k, r, f, ev("same")); err != nil {
+					t.Fatalf("%s: same keeper afterwards: %v", name, err)
 				}
 			}
-		}
+			k.Close()
+			f2 := new(faults)
+			k2 := r.open(f2)
+			// Writers of other make go by the bit alone.
+			left, err := k2.Status(context.Background(), r.reg)
+			if err != nil || (left.State == Behind || left.State == Torn) && !left.InFlight {
+				t.Fatalf("%s: left %s without the sticky bit, %v", name, left.State, err)
+			}
+			if err := h.submit(k2, r, f2, ev("next")); err != nil {
+				t.Fatalf("%s: next keeper: %v", name, err)
+			}
+			if err := h.check(r.check().events); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			s, err := k2.Status(context.Background(), r.reg)
+			if err != nil || s.State != Clean {
+				t.Fatalf("%s: status %+v, %v", name, s, err)
+			}
+			k2.Close()
+		})
 	}
 	t.Logf("%d faults", ran)
 }

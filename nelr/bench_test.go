@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/nelr"
 )
 
@@ -122,7 +123,7 @@ func BenchmarkHashFloor(b *testing.B) {
 // would read back with another digest.
 func BenchmarkWriter(b *testing.B) {
 	log := benchLog(120, mrlog.SHA384)
-	records, err := readAll(nelr.NewReader(bytes.NewReader(log), nelr.Options{}))
+	records, err := logtest.ReadAll(nelr.NewReader(bytes.NewReader(log), nelr.Options{}))
 	if err != nil {
 		b.Fatal(err)
 	}

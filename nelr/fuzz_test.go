@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/nelr"
 )
 
@@ -45,7 +46,7 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, log []byte) {
-		records, err := readAll(nelr.NewReader(bytes.NewReader(log), nelr.Options{}))
+		records, err := logtest.ReadAll(nelr.NewReader(bytes.NewReader(log), nelr.Options{}))
 		if err != nil {
 			return
 		}
@@ -62,7 +63,7 @@ func FuzzRoundTrip(f *testing.F) {
 		if out != want.String() {
 			t.Errorf("wrote %q\nwant  %q", out, want.String())
 		}
-		again, err := readAll(nelr.NewReader(iotest.HalfReader(strings.NewReader(out)), nelr.Options{}))
+		again, err := logtest.ReadAll(nelr.NewReader(iotest.HalfReader(strings.NewReader(out)), nelr.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +149,7 @@ func FuzzFreeForm(f *testing.F) {
 // oneRecord checks that line, appended to a log, is one record of these bytes.
 func oneRecord(t *testing.T, line []byte) {
 	t.Helper()
-	records, err := readAll(nelr.NewReader(strings.NewReader(init1+string(line)+"\n"), nelr.Options{}))
+	records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(init1+string(line)+"\n"), nelr.Options{}))
 	if err != nil || len(records) != 2 || !bytes.Equal(records[1].Content, line) {
 		t.Errorf("%q: %v, %v", line, records, err)
 	}
@@ -197,7 +198,7 @@ func FuzzComment(f *testing.F) {
 			string(comment) + string(hint) + init1 + "x\n",
 			string(hint) + string(comment) + init1 + string(comment) + "x\n" + string(comment) + string(hint),
 		} {
-			records, err := readAll(nelr.NewReader(strings.NewReader(log), nelr.Options{}))
+			records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(log), nelr.Options{}))
 			if err != nil || len(records) != 2 || string(records[1].Content) != "x" || records[1].Register != want {
 				t.Errorf("%q: %v, %v", log, records, err)
 			}

@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/nelr"
 )
 
@@ -124,7 +125,7 @@ func TestReaderMaxLine(t *testing.T) {
 			if how == "one byte" && (raceEnabled || testing.Short()) {
 				continue
 			}
-			records, err := readAll(nelr.NewReader(wrap(strings.NewReader(tt.log)), nelr.Options{}))
+			records, err := logtest.ReadAll(nelr.NewReader(wrap(strings.NewReader(tt.log)), nelr.Options{}))
 			if len(records) != tt.records || err == nil != (tt.want == "") || err != nil && err.Error() != tt.want {
 				t.Errorf("%s, %s: %d records, %v", tt.name, how, len(records), err)
 			}
@@ -256,7 +257,7 @@ func TestReaderSourceFails(t *testing.T) {
 			for _, together := range []bool{false, true} {
 				for _, ignore := range []bool{false, true} {
 					r := nelr.NewReader(&failing{log[:n], cause, together}, nelr.Options{IgnoreTorn: ignore})
-					records, err := readAll(r)
+					records, err := logtest.ReadAll(r)
 					if err != cause {
 						t.Fatalf("after %q: %v, want %v", log[:n], err, cause)
 					}
@@ -272,10 +273,10 @@ func TestReaderSourceFails(t *testing.T) {
 		}
 	}
 	idle := io.MultiReader(strings.NewReader(init1+"a"), iotest.ErrReader(nil))
-	if records, err := readAll(nelr.NewReader(idle, nelr.Options{})); err != io.ErrNoProgress || len(records) != 1 {
+	if records, err := logtest.ReadAll(nelr.NewReader(idle, nelr.Options{})); err != io.ErrNoProgress || len(records) != 1 {
 		t.Errorf("a source that gives nothing: %d records, %v", len(records), err)
 	}
-	if _, err := readAll(nelr.NewReader(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(log))), nelr.Options{})); err != iotest.ErrTimeout {
+	if _, err := logtest.ReadAll(nelr.NewReader(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(log))), nelr.Options{})); err != iotest.ErrTimeout {
 		t.Error(err)
 	}
 }
@@ -313,7 +314,7 @@ func TestReaderRegister(t *testing.T) {
 		{"a name in another spelling", "#: register RTMR1\n#: register nv5\n#: register nv0X01d10200\n", mrlog.Register{}, "rtmr2", true},
 	} {
 		r := nelr.NewReader(strings.NewReader(tt.head+init256+"#: register pcr23\nx\n"), nelr.Options{Register: tt.given})
-		records, err := readAll(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil || len(records) != 2 {
 			t.Errorf("%s: %d records, %v", tt.name, len(records), err)
 			continue
@@ -336,7 +337,7 @@ func TestReaderMaxLog(t *testing.T) {
 		if limit == 0 {
 			continue // stands for the constant
 		}
-		records, err := readAll(nelr.NewReader(strings.NewReader(log), nelr.Options{MaxLog: limit}))
+		records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(log), nelr.Options{MaxLog: limit}))
 		if limit >= int64(len(log)) {
 			if err != nil || len(records) != 3 {
 				t.Errorf("%d: %v", limit, err)
@@ -365,7 +366,7 @@ func TestReaderIgnoreTorn(t *testing.T) {
 	} {
 		for how, wrap := range sources {
 			r := nelr.NewReader(wrap(strings.NewReader(tt.log)), nelr.Options{IgnoreTorn: true})
-			records, err := readAll(r)
+			records, err := logtest.ReadAll(r)
 			got, torn := r.Torn()
 			if err != nil || len(records) != tt.records || got != tt.torn || torn != (tt.torn != mrlog.Span{}) {
 				t.Errorf("%.70q, %s: %d records, torn %v %v, %v", tt.log, how, len(records), got, torn, err)
@@ -373,7 +374,7 @@ func TestReaderIgnoreTorn(t *testing.T) {
 		}
 	}
 	r := nelr.NewReader(strings.NewReader("# c\nINIT sha1/00"), nelr.Options{IgnoreTorn: true})
-	if _, err := readAll(r); err == nil || !strings.Contains(err.Error(), "no INIT record") {
+	if _, err := logtest.ReadAll(r); err == nil || !strings.Contains(err.Error(), "no INIT record") {
 		t.Errorf("INIT itself is torn: %v", err)
 	}
 }

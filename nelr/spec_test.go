@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/nelr"
 )
 
@@ -43,7 +44,7 @@ func TestSpecExamples(t *testing.T) {
 		if b.kind != "nelr" {
 			continue
 		}
-		records, err := readAll(nelr.NewReader(strings.NewReader(b.text), nelr.Options{}))
+		records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(b.text), nelr.Options{}))
 		if err != nil {
 			t.Fatalf("example %d: %v", len(logs), err)
 		}
@@ -120,7 +121,7 @@ func TestSpecMapping(t *testing.T) {
 	if err := dec.Decode(&page); err != nil {
 		t.Fatal(err)
 	}
-	records, err := readAll(nelr.NewReader(strings.NewReader(sample), nelr.Options{}))
+	records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(sample), nelr.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}

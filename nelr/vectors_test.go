@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/vectors"
 	"mrlog.dev/nelr"
 )
@@ -49,7 +50,7 @@ func TestVectors(t *testing.T) {
 		t.Run(v.Name, func(t *testing.T) {
 			for name, wrap := range sources {
 				r := nelr.NewReader(wrap(bytes.NewReader(v.Log)), nelr.Options{})
-				records, err := readAll(r)
+				records, err := logtest.ReadAll(r)
 				checkVector(t, name, v, r, records)
 				if v.OK {
 					if err != nil {
@@ -70,7 +71,7 @@ func TestVectors(t *testing.T) {
 				return
 			}
 			r := nelr.NewReader(bytes.NewReader(v.Log), nelr.Options{IgnoreTorn: true})
-			records, err := readAll(r)
+			records, err := logtest.ReadAll(r)
 			if torn, ok := r.Torn(); !ok || torn.Line != v.Line || int(torn.Offset)+torn.Length != len(v.Log) {
 				t.Errorf("torn line at %v, %v", torn, ok)
 			}
@@ -150,16 +151,4 @@ func digest(t *testing.T, d vectors.Digest) mrlog.Digest {
 		t.Fatalf("unknown algorithm %s", d.Alg)
 	}
 	return mrlog.Digest{Alg: alg, Sum: d.Sum}
-}
-
-// readAll reads the records up to the end or an error, as clones; EOF is nil.
-func readAll(r mrlog.Reader) ([]mrlog.Record, error) {
-	var all []mrlog.Record
-	for rec, err := range mrlog.All(r) {
-		if err != nil {
-			return all, err
-		}
-		all = append(all, rec.Clone())
-	}
-	return all, nil
 }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/nelr"
 )
 
@@ -76,7 +77,7 @@ func TestWriterRefuses(t *testing.T) {
 		{"INIT altered", first, func(r *mrlog.Record) { r.Content[len(r.Content)-1] = '1' }, "not that of the content"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			records, err := readAll(nelr.NewReader(strings.NewReader(log), nelr.Options{}))
+			records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(log), nelr.Options{}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +135,7 @@ func TestWriterRegister(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records, err := readAll(nelr.NewReader(strings.NewReader(init256+"x\n"), nelr.Options{Register: reg}))
+		records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(init256+"x\n"), nelr.Options{Register: reg}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +146,7 @@ func TestWriterRegister(t *testing.T) {
 		if got := write(t, records); got != want {
 			t.Errorf("%s: %q", name, got)
 		}
-		back, err := readAll(nelr.NewReader(strings.NewReader(want), nelr.Options{}))
+		back, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(want), nelr.Options{}))
 		if err != nil || len(back) != 2 || back[1].Register != reg {
 			t.Errorf("%s: came back as %v, %v", name, back, err)
 		}
@@ -166,7 +167,7 @@ func write(t testing.TB, records []mrlog.Record) string {
 // the order of digests is the log's own affair.
 func TestWriterAccepts(t *testing.T) {
 	log := "INIT sha1/" + strings.Repeat("00", 20) + " sha256/" + strings.Repeat("00", 32) + "\nx\n\xff\x00\r \n"
-	records, err := readAll(nelr.NewReader(strings.NewReader(log), nelr.Options{}))
+	records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(log), nelr.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +183,7 @@ func TestWriterAccepts(t *testing.T) {
 
 func TestWriterLimit(t *testing.T) {
 	log := "#: register pcr9\n" + init256 + "a\nbb\n"
-	records, err := readAll(nelr.NewReader(strings.NewReader(log), nelr.Options{}))
+	records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(log), nelr.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func TestWriterLimit(t *testing.T) {
 
 // A target that fails, at whatever size.
 func TestWriterTargetFails(t *testing.T) {
-	records, err := readAll(nelr.NewReader(bytes.NewReader(benchLog(1000, mrlog.SHA1)[:200_000-17*1001-1]), nelr.Options{IgnoreTorn: true}))
+	records, err := logtest.ReadAll(nelr.NewReader(bytes.NewReader(benchLog(1000, mrlog.SHA1)[:200_000-17*1001-1]), nelr.Options{IgnoreTorn: true}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +257,7 @@ func TestRoundTripProperty(t *testing.T) {
 		if diff := differ(nelr.NewReader(bytes.NewReader(log.Bytes()), nelr.Options{}), log.Bytes()); diff != "" {
 			t.Fatal(diff)
 		}
-		records, err := readAll(nelr.NewReader(bytes.NewReader(log.Bytes()), nelr.Options{}))
+		records, err := logtest.ReadAll(nelr.NewReader(bytes.NewReader(log.Bytes()), nelr.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}

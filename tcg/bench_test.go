@@ -15,6 +15,7 @@ import (
 	peer "github.com/google/go-eventlog/tcg"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/tcg"
 )
 
@@ -42,7 +43,7 @@ func benchLogs(b *testing.B) []benchLog {
 		all = append(all, benchLog{filepath.Base(l.File), l.log, l.Events, bank})
 		if l.Kind == "ccel" {
 			end := tcg.NewReaderBytes(l.log, tcg.Options{})
-			if _, err := readAll(end); err != nil {
+			if _, err := logtest.ReadAll(end); err != nil {
 				b.Fatal(err)
 			}
 			if cut := l.log[:end.End().Offset]; len(cut) < len(l.log)-8 {

@@ -16,6 +16,7 @@ import (
 
 	"mrlog.dev"
 	"mrlog.dev/cel"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 )
@@ -26,7 +27,7 @@ func TestCorpus(t *testing.T) {
 		t.Run(l.File, func(t *testing.T) {
 			for how, open := range readers {
 				r := open(l.log, tcg.Options{})
-				records, err := readAll(r)
+				records, err := logtest.ReadAll(r)
 				if err != nil {
 					t.Fatalf("%s: %v", how, err)
 				}
@@ -100,7 +101,7 @@ func TestCorpusWriteBack(t *testing.T) {
 func checkWriteBack(t *testing.T, name string, log []byte) {
 	t.Helper()
 	r := tcg.NewReader(bytes.NewReader(log), tcg.Options{})
-	records, err := readAll(r)
+	records, err := logtest.ReadAll(r)
 	if err != nil {
 		t.Errorf("%s: %v", name, err)
 		return
@@ -135,7 +136,7 @@ func checkWriteBack(t *testing.T, name string, log []byte) {
 		if err := w.Close(); err != nil {
 			t.Errorf("%s: %s: %v", name, way, err)
 		}
-		again, err := readAll(there.read(&buf))
+		again, err := logtest.ReadAll(there.read(&buf))
 		if err != nil {
 			t.Errorf("%s: %s: %v", name, way, err)
 		}
@@ -215,7 +216,7 @@ func TestCorpusTruncated(t *testing.T) {
 			continue
 		}
 		r := tcg.NewReaderBytes(l.log, tcg.Options{Space: l.space()})
-		records, err := readAll(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil {
 			t.Fatal(err)
 		}

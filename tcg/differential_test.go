@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-eventlog/testdata"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/tcg"
 )
 
@@ -31,7 +32,7 @@ func differ(t testing.TB, log []byte, o tcg.Options) string {
 	t.Helper()
 	el, perr := peer.ParseEventLog(log, peer.ParseOpts{AllowPadding: true})
 	r := tcg.NewReaderBytes(log, o)
-	records, err := readAll(r)
+	records, err := logtest.ReadAll(r)
 	switch {
 	case err != nil && perr != nil:
 		return ""

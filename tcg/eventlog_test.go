@@ -19,6 +19,7 @@ import (
 	"unicode/utf16"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/tcg"
 	tcgevent "mrlog.dev/tcg/event"
 )
@@ -311,7 +312,7 @@ func deviate(t testing.TB, program string, log []byte, o tcg.Options) []string {
 	t.Helper()
 	theirs := runEventlog(t, program, log)
 	r := tcg.NewReaderBytes(log, o)
-	records, err := readAll(r)
+	records, err := logtest.ReadAll(r)
 	switch {
 	case err != nil && theirs.failure != "":
 		return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 )
@@ -47,7 +48,7 @@ func compareNaive(t testing.TB, l []byte, o tcg.Options) {
 			continue
 		}
 		r := open(l, o)
-		records, err := readAll(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil {
 			if at := syntax(t, err).Offset; at < 0 || at > int64(len(l)) {
 				t.Errorf("%s: offset %d of %d: %v", how, at, len(l), err)
@@ -100,7 +101,7 @@ func FuzzRoundTrip(f *testing.F) {
 func roundTrip(t testing.TB, l []byte, o tcg.Options) {
 	t.Helper()
 	r := tcg.NewReader(iotest.HalfReader(bytes.NewReader(l)), o)
-	records, err := readAll(r)
+	records, err := logtest.ReadAll(r)
 	if err != nil {
 		// What comes before an error is written all the same.
 		r, records = nil, records[:len(records):len(records)]

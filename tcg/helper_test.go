@@ -19,25 +19,13 @@ import (
 	"testing/iotest"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/internal/reallogs"
 	"mrlog.dev/tcg"
 )
 
-// readAll returns clones of all records, and the error that ended them if it is
-// not io.EOF.
-func readAll(r mrlog.Reader) ([]mrlog.Record, error) {
-	var out []mrlog.Record
-	for rec, err := range mrlog.All(r) {
-		if err != nil {
-			return out, err
-		}
-		out = append(out, rec.Clone())
-	}
-	return out, nil
-}
-
 func read(log []byte, o tcg.Options) ([]mrlog.Record, error) {
-	return readAll(tcg.NewReaderBytes(log, o))
+	return logtest.ReadAll(tcg.NewReaderBytes(log, o))
 }
 
 func write(records []mrlog.Record, o tcg.WriterOptions) ([]byte, error) {

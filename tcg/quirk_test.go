@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/tcg"
 )
 
@@ -236,7 +237,7 @@ func TestQuirks(t *testing.T) {
 					continue
 				}
 				r := open(test.log, test.options)
-				records, err := readAll(r)
+				records, err := logtest.ReadAll(r)
 				if err != nil || len(records) != test.records {
 					t.Fatalf("%s: %d records, %v", how, len(records), err)
 				}
@@ -259,7 +260,7 @@ func TestQuirkGrowing(t *testing.T) {
 	l = l.event(7, separator, "b", mrlog.SHA256)
 	for cut := range l {
 		src := io.MultiReader(bytes.NewReader(l[:cut]), iotest.DataErrReader(bytes.NewReader(l[cut:])))
-		if records, err := readAll(tcg.NewReader(src, tcg.Options{})); err != nil || len(records) != 3 {
+		if records, err := logtest.ReadAll(tcg.NewReader(src, tcg.Options{})); err != nil || len(records) != 3 {
 			t.Fatalf("grew at %d of %d: %d records, %v", cut, first, len(records), err)
 		}
 	}
@@ -271,7 +272,7 @@ func TestQuirkOtherNoAction(t *testing.T) {
 	for _, data := range []string{"StartupLocality\x00\x03", "Spec ID Event00\x00............", "Spec ID Event02\x00............", strings.Repeat("\x00", 33), strings.Repeat("\x00", 600), ""} {
 		l := log(nil).old(0, mrlog.EventNoAction, make([]byte, 20), []byte(data)).old(7, separator, bytes.Repeat([]byte{7}, 20), []byte("a"))
 		r := tcg.NewReaderBytes(l, tcg.Options{})
-		records, err := readAll(r)
+		records, err := logtest.ReadAll(r)
 		if err != nil || len(records) != 2 || r.Header().Dialect != string(tcg.SHA1) {
 			t.Errorf("%q: %d records, %v, dialect %s", data, len(records), err, r.Header().Dialect)
 		}
@@ -282,7 +283,7 @@ func TestQuirkOtherNoAction(t *testing.T) {
 func TestQuirkSignatureElsewhere(t *testing.T) {
 	l := append(log(nil).old(0, mrlog.EventNoAction, make([]byte, 20), nil), header(mrlog.SHA256)[32:]...)
 	r := tcg.NewReaderBytes(l, tcg.Options{})
-	records, err := readAll(r)
+	records, err := logtest.ReadAll(r)
 	if s := syntax(t, err); len(records) != 1 || s.Offset != 32 || r.Header().Dialect != string(tcg.SHA1) {
 		t.Errorf("%d records, %v", len(records), err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/tcg"
 )
 
@@ -68,7 +69,7 @@ func TestSpace(t *testing.T) {
 					continue
 				}
 				r := open(test.log, test.options)
-				records, err := readAll(r)
+				records, err := logtest.ReadAll(r)
 				switch {
 				case test.err == "" && err != nil, test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
 					t.Errorf("%s: %v, want %q", how, err, test.err)
@@ -95,13 +96,13 @@ func TestTrailing(t *testing.T) {
 	l = append(l, make([]byte, 50)...)
 	l = l.event(1, separator, "b", mrlog.SHA384)
 	for how, open := range readers {
-		records, err := readAll(open(l, tcg.Options{}))
+		records, err := logtest.ReadAll(open(l, tcg.Options{}))
 		s := syntax(t, err)
 		if len(records) != 2 || s.Offset != end+150 || !strings.Contains(s.Error(), "no padding") {
 			t.Errorf("%s: %d records, %v", how, len(records), err)
 		}
 		r := open(l, tcg.Options{IgnoreTrailing: true})
-		records, err = readAll(r)
+		records, err = logtest.ReadAll(r)
 		want := tcg.End{Offset: end, Ones: 100, Zeros: 50, Other: int64(len(l)) - end - 150}
 		if err != nil || len(records) != 2 || r.End() != want || r.Header().Padding != int64(len(l))-end {
 			t.Errorf("%s: %d records, %v, %+v", how, len(records), err, r.End())
@@ -117,7 +118,7 @@ func TestPaddingCounts(t *testing.T) {
 			for _, other := range []int{0, 1} {
 				l := slices.Concat(base, bytes.Repeat([]byte{0xFF}, ones), make([]byte, zeros), bytes.Repeat([]byte{0x80}, other))
 				r := tcg.NewReader(bytes.NewReader(l), tcg.Options{IgnoreTrailing: true})
-				if _, err := readAll(r); err != nil {
+				if _, err := logtest.ReadAll(r); err != nil {
 					t.Fatal(err)
 				}
 				if want := (tcg.End{Offset: int64(len(base)), Ones: int64(ones), Zeros: int64(zeros), Other: int64(other)}); r.End() != want {
@@ -135,7 +136,7 @@ func TestLimits(t *testing.T) {
 		if how == "one byte" && raceEnabled {
 			continue
 		}
-		if records, err := readAll(open(big, tcg.Options{})); err != nil || len(records) != 2 || len(records[1].Content) != tcg.MaxEvent {
+		if records, err := logtest.ReadAll(open(big, tcg.Options{})); err != nil || len(records) != 2 || len(records[1].Content) != tcg.MaxEvent {
 			t.Errorf("%s: an event of %d bytes: %v", how, tcg.MaxEvent, err)
 		}
 	}
@@ -178,7 +179,7 @@ func TestMemory(t *testing.T) {
 	for name, l := range map[string][]byte{"event": stated, "table": table, "prefix": stated[:33]} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		if _, err := readAll(tcg.NewReader(iotest.HalfReader(bytes.NewReader(l)), tcg.Options{})); err == nil {
+		if _, err := logtest.ReadAll(tcg.NewReader(iotest.HalfReader(bytes.NewReader(l)), tcg.Options{})); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 		runtime.ReadMemStats(&after)

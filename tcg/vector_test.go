@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/tcg"
 )
 
@@ -20,7 +21,7 @@ func TestVectors(t *testing.T) {
 		for how, open := range readers {
 			t.Run(v.name+"/"+how, func(t *testing.T) {
 				r := open(v.log, v.options())
-				records, err := readAll(r)
+				records, err := logtest.ReadAll(r)
 				checkVector(t, v, records)
 				h := r.Header()
 				if v.expect == "malformed" {
@@ -123,7 +124,7 @@ func TestReaderPassesErrors(t *testing.T) {
 					whole++
 				}
 			}
-			records, err := readAll(tcg.NewReader(broken(v.log[:cut]), v.options()))
+			records, err := logtest.ReadAll(tcg.NewReader(broken(v.log[:cut]), v.options()))
 			if err != errBroken || len(records) != whole {
 				t.Fatalf("%s, broken at %d: %d records, want %d; %v", v.name, cut, len(records), whole, err)
 			}

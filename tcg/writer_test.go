@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/logtest"
 	"mrlog.dev/nelr"
 	"mrlog.dev/tcg"
 )
@@ -29,7 +30,7 @@ func event(reg mrlog.Register, typ uint32, data string, algs ...mrlog.Alg) mrlog
 // native reads a native log of a register.
 func native(t testing.TB, reg mrlog.Register, text string) []mrlog.Record {
 	t.Helper()
-	records, err := readAll(nelr.NewReader(strings.NewReader(text), nelr.Options{Register: reg}))
+	records, err := logtest.ReadAll(nelr.NewReader(strings.NewReader(text), nelr.Options{Register: reg}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestWriteNative(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := tcg.NewReaderBytes(out, tcg.Options{Space: test.reg.Space})
-		again, err := readAll(r)
+		again, err := logtest.ReadAll(r)
 		if err != nil || len(again) != 4 || r.Header().Dialect != string(tcg.Agile) {
 			t.Fatalf("%d records, %v, %+v", len(again), err, r.Header())
 		}

@@ -59,6 +59,7 @@ var layers = []struct {
 	{"internal/term", layer{column: base, libs: []string{libTerm, libSys}}},
 	{"internal/vectors", layer{column: tests}},
 	{"internal/reallogs", layer{column: tests}},
+	{"internal/logtest", layer{column: tests, imports: ". internal/vectors"}},
 	{"convert", layer{column: base, imports: ". nelr cel tcg ima internal/strict dstack aael container internal/pipe", pure: true}},
 	{"verify", layer{column: verifying, imports: ". nelr cel dstack systemd tcg/event internal/pipe convert", pure: true}},
 	{"device", layer{column: recording, imports: "."}},
