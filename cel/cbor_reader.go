@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/source"
 )
 
 // formatCBOR names the encoding in headers and errors.
@@ -23,7 +24,7 @@ const (
 
 // CBORReader reads a log in CBOR. See [NewCBORReader].
 type CBORReader struct {
-	src    source
+	src    source.Source
 	opts   Options
 	header mrlog.Header
 	err    error // that the next Read returns
@@ -55,7 +56,7 @@ type CBORReader struct {
 // Errors of r are returned as they are.
 func NewCBORReader(r io.Reader, o Options) *CBORReader {
 	return &CBORReader{
-		src:    source{r: r},
+		src:    source.New(r, minBlock, mrlog.BatchBytes),
 		opts:   o,
 		header: mrlog.Header{Format: formatCBOR},
 		err:    o.check(),
@@ -71,10 +72,10 @@ func (c *CBORReader) Read(b *mrlog.Batch) error {
 	if c.err != nil {
 		return c.err
 	}
-	buf := c.src.begin(b)
+	buf := c.src.Begin(b)
 	n := 0
 	for len(b.Records) < mrlog.BatchRecords {
-		size, need, err := c.step(b, buf[n:], c.src.base+int64(n))
+		size, need, err := c.step(b, buf[n:], c.src.Base+int64(n))
 		if n += size; err != nil {
 			c.err = err
 			break
@@ -86,14 +87,14 @@ func (c *CBORReader) Read(b *mrlog.Batch) error {
 			break
 		}
 		for err == nil && len(buf)-n < need {
-			buf, err = c.src.more(b, buf)
+			buf, err = c.src.More(b, buf)
 		}
 		switch {
 		case err == io.EOF && len(buf) > n:
-			c.err = c.fault(c.src.base+int64(len(buf)), errCut)
+			c.err = c.fault(c.src.Base+int64(len(buf)), errCut)
 			return c.err
 		case err == io.EOF && !c.mayEnd():
-			c.err = c.fault(c.src.base+int64(len(buf)), errCutArray)
+			c.err = c.fault(c.src.Base+int64(len(buf)), errCutArray)
 			return c.err
 		case err == io.EOF && c.header.Dialect == "":
 			c.header.Dialect = dialectSequence
@@ -103,7 +104,7 @@ func (c *CBORReader) Read(b *mrlog.Batch) error {
 			return err
 		}
 	}
-	if c.src.end(buf, n); len(b.Records) == 0 {
+	if c.src.End(buf, n); len(b.Records) == 0 {
 		return c.err
 	}
 	return nil

@@ -5,6 +5,8 @@ package cel
 
 import (
 	"io"
+
+	"mrlog.dev/internal/source"
 )
 
 // jsonBuffer is the size in which input is read. It holds some 200 records, so
@@ -46,7 +48,7 @@ func (s *jsonSource) more() error {
 		s.base += int64(s.pos)
 		s.buf, s.pos, s.end = to, 0, n
 	}
-	n, err := readSome(s.r, s.buf[s.end:])
+	n, err := source.Some(s.r, s.buf[s.end:])
 	s.end += n
 	s.err = err
 	if n > 0 {

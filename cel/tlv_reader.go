@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/source"
 )
 
 // formatTLV names the encoding in headers and errors.
@@ -21,6 +22,10 @@ const formatTLV = "cel-tlv"
 const (
 	// maxDigestsTLV is the size of the longest digests field.
 	maxDigestsTLV = mrlog.MaxDigests * (tlvHead + mrlog.MaxUnknownDigestSize)
+
+	// minBlock is the first block of a log that is read: a hostile one may be
+	// short, and claim to be long. Blocks double up to a whole batch.
+	minBlock = 8 << 10
 
 	// maxContentTLV is the size of the longest content field: the heads and
 	// integers of its sub-TLVs come on top of the content.
@@ -69,7 +74,7 @@ func (d dialects) String() string {
 
 // TLVReader reads a log in TLV. See [NewTLVReader].
 type TLVReader struct {
-	src    source
+	src    source.Source
 	opts   Options
 	header mrlog.Header
 	err    error // that the next Read returns
@@ -113,17 +118,17 @@ const tlvBatch = 128
 // arrive, whatever lengths they state, up to [MaxRecord]; a larger record is an
 // error that wraps [mrlog.ErrLimit]. Errors of r are returned as they are.
 func NewTLVReader(r io.Reader, o Options) *TLVReader {
-	return newTLVReader(source{r: r}, o)
+	return newTLVReader(source.New(r, minBlock, mrlog.BatchBytes), o)
 }
 
 // NewTLVReaderBytes is NewTLVReader for a log that is in memory, without a copy
 // of it: the records borrow log itself, which must not change while they are
 // in use, and hold as long as it does.
 func NewTLVReaderBytes(log []byte, o Options) *TLVReader {
-	return newTLVReader(source{inMemory: true, rest: log}, o)
+	return newTLVReader(source.InMemory(log, minBlock, mrlog.BatchBytes), o)
 }
 
-func newTLVReader(src source, o Options) *TLVReader {
+func newTLVReader(src source.Source, o Options) *TLVReader {
 	t := &TLVReader{
 		src:    src,
 		opts:   o,
@@ -153,15 +158,15 @@ func (t *TLVReader) Read(b *mrlog.Batch) error {
 	if t.err != nil {
 		return t.err
 	}
-	buf := t.src.begin(b)
+	buf := t.src.Begin(b)
 	t.sums = nil
 	n := 0
 	for len(b.Records) < tlvBatch {
-		n += t.alike(b, buf[n:], t.src.base+int64(n))
+		n += t.alike(b, buf[n:], t.src.Base+int64(n))
 		if len(b.Records) == tlvBatch {
 			break
 		}
-		size, err := t.parse(b, buf[n:], t.src.base+int64(n))
+		size, err := t.parse(b, buf[n:], t.src.Base+int64(n))
 		if size > 0 {
 			n += size
 			t.records++
@@ -180,7 +185,7 @@ func (t *TLVReader) Read(b *mrlog.Batch) error {
 			return err
 		}
 	}
-	if t.src.end(buf, n); len(b.Records) == 0 {
+	if t.src.End(buf, n); len(b.Records) == 0 {
 		return t.err
 	}
 	seen := uint32(t.fits) | hasSeen
@@ -196,9 +201,9 @@ func (t *TLVReader) Read(b *mrlog.Batch) error {
 func (t *TLVReader) fill(b *mrlog.Batch, buf []byte, need int) ([]byte, error) {
 	for len(buf) < need {
 		var err error
-		switch buf, err = t.src.more(b, buf); {
+		switch buf, err = t.src.More(b, buf); {
 		case err == io.EOF && len(buf) > 0:
-			return buf, t.fault(t.src.base+int64(len(buf)), errCut)
+			return buf, t.fault(t.src.Base+int64(len(buf)), errCut)
 		case err != nil:
 			return buf, err
 		}

@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/source"
 )
 
 // ASCIIReader reads an ASCII list. See [NewASCIIReader].
@@ -34,7 +35,7 @@ type ASCIIReader struct {
 // An empty input is a list without records. [MaxLine], [MaxName] and [MaxData]
 // bound a line. Errors of r are returned as they are.
 func NewASCIIReader(r io.Reader, o Options) *ASCIIReader {
-	return &ASCIIReader{list: newList(FormatASCII, source{r: r}, o)}
+	return &ASCIIReader{list: newList(FormatASCII, source.New(r, minBlock, maxBlock), o)}
 }
 
 // Read implements [mrlog.Reader].
@@ -53,7 +54,7 @@ func (t *ASCIIReader) Scan(b *mrlog.Batch) error {
 		return t.err
 	}
 	t.sums, t.out = nil, nil
-	buf := t.src.begin(b)
+	buf := t.src.Begin(b)
 	t.scanned = min(t.scanned, len(buf))
 	n := 0
 	for len(b.Records) < mrlog.BatchRecords {
@@ -62,7 +63,7 @@ func (t *ASCIIReader) Scan(b *mrlog.Batch) error {
 		if end >= 0 {
 			end += t.scanned
 			t.scanned = 0
-			if t.err = t.line(b, rest[:end:end], t.src.base+int64(n), true); t.err != nil {
+			if t.err = t.line(b, rest[:end:end], t.src.Base+int64(n), true); t.err != nil {
 				break
 			}
 			n += end + 1
@@ -74,16 +75,16 @@ func (t *ASCIIReader) Scan(b *mrlog.Batch) error {
 			break
 		}
 		if len(rest) > MaxLine {
-			t.err = t.fault(t.src.base, limitErr("line", uint64(len(rest)), MaxLine))
+			t.err = t.fault(t.src.Base, limitErr("line", uint64(len(rest)), MaxLine))
 			break
 		}
 		// Not one whole line yet, so that n is 0.
 		var err error
-		if buf, err = t.src.more(b, buf); err == nil {
+		if buf, err = t.src.More(b, buf); err == nil {
 			continue
 		}
 		if t.err = err; err == io.EOF && len(buf) > 0 {
-			if err := t.line(b, buf, t.src.base, false); err != nil {
+			if err := t.line(b, buf, t.src.Base, false); err != nil {
 				t.err = err
 			} else {
 				n = len(buf)
@@ -92,7 +93,7 @@ func (t *ASCIIReader) Scan(b *mrlog.Batch) error {
 		}
 		break
 	}
-	if t.src.end(buf, n); len(b.Records) == 0 {
+	if t.src.End(buf, n); len(b.Records) == 0 {
 		return t.err
 	}
 	return nil

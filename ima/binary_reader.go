@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/source"
 )
 
 // BinaryReader reads a binary list. See [NewBinaryReader].
@@ -21,14 +22,14 @@ type BinaryReader struct{ list }
 // arrive, whatever lengths they state; [MaxName] and [MaxData] bound a record.
 // Errors of r are returned as they are.
 func NewBinaryReader(r io.Reader, o Options) *BinaryReader {
-	return &BinaryReader{newList(FormatBinary, source{r: r}, o)}
+	return &BinaryReader{newList(FormatBinary, source.New(r, minBlock, maxBlock), o)}
 }
 
 // NewBinaryReaderBytes is NewBinaryReader for a list that is in memory, without
 // a copy of it: the records borrow data itself, which must not change while they
 // are in use.
 func NewBinaryReaderBytes(data []byte, o Options) *BinaryReader {
-	return &BinaryReader{newList(FormatBinary, source{inMemory: true, rest: data}, o)}
+	return &BinaryReader{newList(FormatBinary, source.InMemory(data, minBlock, maxBlock), o)}
 }
 
 // Read implements [mrlog.Reader].
@@ -47,7 +48,7 @@ func (t *BinaryReader) Scan(b *mrlog.Batch) error {
 		return t.err
 	}
 	t.sums = nil
-	buf := t.src.begin(b)
+	buf := t.src.Begin(b)
 	if t.size == 0 {
 		if buf, t.err = t.detect(b, buf); t.err != nil {
 			return t.err
@@ -55,7 +56,7 @@ func (t *BinaryReader) Scan(b *mrlog.Batch) error {
 	}
 	n := 0
 	for len(b.Records) < mrlog.BatchRecords {
-		size, err := t.parse(b, buf[n:], t.src.base+int64(n))
+		size, err := t.parse(b, buf[n:], t.src.Base+int64(n))
 		if size > 0 {
 			n += size
 			t.records++
@@ -73,7 +74,7 @@ func (t *BinaryReader) Scan(b *mrlog.Batch) error {
 			return err
 		}
 	}
-	if t.src.end(buf, n); len(b.Records) == 0 {
+	if t.src.End(buf, n); len(b.Records) == 0 {
 		return t.err
 	}
 	return nil
@@ -84,9 +85,9 @@ func (t *BinaryReader) Scan(b *mrlog.Batch) error {
 func (t *BinaryReader) fill(b *mrlog.Batch, buf []byte, need int) ([]byte, error) {
 	for len(buf) < need {
 		var err error
-		switch buf, err = t.src.more(b, buf); {
+		switch buf, err = t.src.More(b, buf); {
 		case err == io.EOF && len(buf) > 0:
-			return buf, t.fault(t.src.base+int64(len(buf)), errCut)
+			return buf, t.fault(t.src.Base+int64(len(buf)), errCut)
 		case err != nil:
 			return buf, err
 		}

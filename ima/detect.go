@@ -110,7 +110,7 @@ func (t *BinaryReader) detect(b *mrlog.Batch, buf []byte) ([]byte, error) {
 	need := headSize
 	for {
 		for len(buf) < need {
-			more, err := t.src.more(b, buf)
+			more, err := t.src.More(b, buf)
 			if err == nil {
 				buf = more
 				continue
@@ -145,9 +145,9 @@ func (t *BinaryReader) guess(p []byte, all bool) error {
 	case len(layouts) == 1:
 		best = layouts[0] // let parse say what is wrong
 	case all && len(p) < headSize:
-		return t.fault(t.src.base+int64(len(p)), errCut)
+		return t.fault(t.src.Base+int64(len(p)), errCut)
 	default:
-		return t.fault(t.src.base, errNoList)
+		return t.fault(t.src.Base, errNoList)
 	}
 	if t.size, t.big = best.size, best.big; t.big {
 		t.header.Dialect = BigEndian

@@ -10,12 +10,18 @@ import (
 	"slices"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/source"
+)
+
+const (
+	minBlock = 4 << 10  // the first block that is read: a hostile list may be short
+	maxBlock = 24 << 10 // with the records of it, what a first-level cache holds
 )
 
 // list is what the readers of both forms share.
 type list struct {
 	format string
-	src    source
+	src    source.Source
 	opts   Options
 	header mrlog.Header
 	err    error // that the next Read returns
@@ -34,7 +40,7 @@ type list struct {
 	sums []mrlog.Digest // of the batch, not handed out yet
 }
 
-func newList(format string, src source, o Options) list {
+func newList(format string, src source.Source, o Options) list {
 	return list{
 		format: format, src: src, opts: o, err: o.check(),
 		header: mrlog.Header{Format: format},

@@ -46,7 +46,7 @@ type Options struct {
 
 // Reader reads a log. See [NewReader].
 type Reader struct {
-	src    source
+	src    window
 	opts   Options
 	header mrlog.Header
 	err    error // that the next Read returns
@@ -81,17 +81,17 @@ const usualSize = 96
 // one batch, [MaxEvent] and, where the space of the indexes has to be told,
 // [MaxLookAhead]. Errors of r are returned as they are.
 func NewReader(r io.Reader, o Options) *Reader {
-	return newReader(source{r: r}, o)
+	return newReader(window{r: r}, o)
 }
 
 // NewReaderBytes is NewReader for a log that is in memory, without a copy of
 // it: the records borrow log itself, which must not change while they are in
 // use, and hold as long as it does.
 func NewReaderBytes(log []byte, o Options) *Reader {
-	return newReader(source{mem: log}, o)
+	return newReader(window{mem: log}, o)
 }
 
-func newReader(src source, o Options) *Reader {
+func newReader(src window, o Options) *Reader {
 	r := &Reader{src: src, opts: o, header: mrlog.Header{Format: Format}}
 	switch o.Space {
 	case mrlog.NoSpace, mrlog.PCR, mrlog.CCMR:

@@ -4,38 +4,20 @@
 package tcg
 
 import (
-	"errors"
 	"io"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/source"
 )
 
-// maxEmptyReads bounds how often in a row an io.Reader may return nothing.
-const maxEmptyReads = 100
-
-// readSome reads at least one byte into p, perhaps with an error, or returns
-// why there is none.
-func readSome(r io.Reader, p []byte) (int, error) {
-	for range maxEmptyReads {
-		n, err := r.Read(p)
-		switch {
-		case n < 0 || n > len(p):
-			return 0, errors.New("reader returned an impossible count")
-		case n > 0 || err != nil:
-			return n, err
-		}
-	}
-	return 0, io.ErrNoProgress
-}
-
-// source gives a log out in windows that the records of a batch point into.
+// window gives a log out in parts that the records of a batch point into.
 //
 // What is in memory, the log itself or its beginning that was read to look
 // ahead, is given out as it is. The rest is read straight into the memory of
 // the batches; what a batch read beyond its last whole record is kept for the
 // next one, because the caller may fill another batch next. Memory grows with
 // the bytes that have arrived, never with a stated length.
-type source struct {
+type window struct {
 	r    io.Reader // nil for a log that is in memory
 	mem  []byte    // in memory, from base on
 	base int64     // offset in the log of the window's first byte
@@ -51,7 +33,7 @@ const minBlock = 8 << 10
 // ahead returns what is known of the log's beginning and has been read by now,
 // at least more bytes than had, or the reason why there are none. It is for
 // looking ahead, before the first window.
-func (s *source) ahead(had int) ([]byte, error) {
+func (s *window) ahead(had int) ([]byte, error) {
 	if s.r == nil || s.err != nil {
 		if len(s.mem) > had {
 			return s.mem, nil
@@ -64,7 +46,7 @@ func (s *source) ahead(had int) ([]byte, error) {
 	if len(s.mem) == cap(s.mem) {
 		s.mem = append(make([]byte, 0, max(minBlock, 2*cap(s.mem))), s.mem...)
 	}
-	n, err := readSome(s.r, s.mem[len(s.mem):cap(s.mem)])
+	n, err := source.Some(s.r, s.mem[len(s.mem):cap(s.mem)])
 	s.mem, s.err = s.mem[:len(s.mem)+n], err
 	if n > 0 {
 		err = nil // for the next call
@@ -73,7 +55,7 @@ func (s *source) ahead(had int) ([]byte, error) {
 }
 
 // begin returns the window for a batch.
-func (s *source) begin(b *mrlog.Batch) []byte {
+func (s *window) begin(b *mrlog.Batch) []byte {
 	if len(s.mem) > 0 || s.r == nil {
 		return s.mem
 	}
@@ -84,7 +66,7 @@ func (s *source) begin(b *mrlog.Batch) []byte {
 
 // more makes the window longer by what one read gives, at least one byte, or
 // returns why there is no more.
-func (s *source) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
+func (s *window) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
 	switch {
 	case s.r == nil:
 		return buf, io.EOF
@@ -95,7 +77,7 @@ func (s *source) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
 		grown := b.Alloc(max(minBlock, 2*len(buf)))
 		buf = grown[:copy(grown, buf)]
 	}
-	n, err := readSome(s.r, buf[len(buf):cap(buf)])
+	n, err := source.Some(s.r, buf[len(buf):cap(buf)])
 	buf = buf[:len(buf)+n]
 	s.err = err
 	if n > 0 {
@@ -106,14 +88,14 @@ func (s *source) more(b *mrlog.Batch, buf []byte) ([]byte, error) {
 
 // expect says how large a block the next batch may want: about as much as the
 // last one used, if that was full, because what is left over is copied.
-func (s *source) expect(n int, full bool) {
+func (s *window) expect(n int, full bool) {
 	if s.room *= 2; full {
 		s.room = n + n/8
 	}
 }
 
 // end keeps what follows the first n bytes of the window.
-func (s *source) end(buf []byte, n int) {
+func (s *window) end(buf []byte, n int) {
 	s.base += int64(n)
 	if len(s.mem) > 0 || s.r == nil {
 		s.mem = s.mem[n:]
@@ -124,7 +106,7 @@ func (s *source) end(buf []byte, n int) {
 
 // drop is done with the window, and returns its memory for more, if nothing
 // else can point into it.
-func (s *source) drop(buf []byte) []byte {
+func (s *window) drop(buf []byte) []byte {
 	inMemory := len(s.mem) > 0
 	s.end(buf, len(buf))
 	if inMemory || s.r == nil {
