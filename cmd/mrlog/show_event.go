@@ -169,6 +169,15 @@ func firmwareText(rec *mrlog.Record) (string, bool) {
 	return strings.TrimSpace(kind + " " + text), true
 }
 
+// registerText is a register's name for people: firmware and Windows log events
+// that are of none.
+func registerText(reg mrlog.Register) string {
+	if reg.Index == mrlog.NoIndex && reg.Space != mrlog.NV {
+		return "none"
+	}
+	return reg.String()
+}
+
 // asWord puts the name that a line begins with in quotes where it could be taken
 // for more than a name.
 func asWord(line, name string) string {

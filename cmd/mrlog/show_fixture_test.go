@@ -239,6 +239,7 @@ func tcgFixture() []mrlog.Record {
 	whole(14, 0x0BADF00D, "\xde\xad\xbe\xef")
 	whole(14, evConfig, "too short")
 	whole(14, mrlog.EventAction, "EV_SEPARATOR\ttext", "\x00\xde\xad\xbe")
+	whole(mrlog.NoIndex, mrlog.EventNoAction, "Vendor Event\x00\x00\x00\x00", "\x03")
 	return out
 }
 

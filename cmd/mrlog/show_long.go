@@ -46,7 +46,7 @@ func (v *longView) record(s *shown) error {
 	if s.NotExtended {
 		extended = ", not extended"
 	}
-	fmt.Fprintf(v.out, "%d  %s  %s  %s\n", s.number, s.Register, s.word(), eventText(s.Record, maxLongData/4))
+	fmt.Fprintf(v.out, "%d  %s  %s  %s\n", s.number, registerText(s.Register), s.word(), eventText(s.Record, maxLongData/4))
 	v.field("record", fmt.Sprintf("%s%s, %s of content, %s", typeName(s.Record), extended, count(len(s.Record.Content), "byte"), where))
 	if s.odd != "" {
 		v.field("suspicious", s.odd)

@@ -148,7 +148,7 @@ func (v *tableView) record(s *shown) error {
 	if s.odd != "" {
 		event = "(!) " + event
 	}
-	return v.line(strconv.FormatUint(s.number, 10), s.Register.String(), typeName(s.Record), s.word(), digest, value, event)
+	return v.line(strconv.FormatUint(s.number, 10), registerText(s.Register), typeName(s.Record), s.word(), digest, value, event)
 }
 
 func (v *tableView) end(sum *summary) error {

@@ -49,6 +49,8 @@ var decodings = []struct {
 	{"version, narrow", 8, []byte("1.0\x00"), "firmware version 1.0", `"text":"1.0"`},
 	{"version, GUID", 8, guid("546bfb1e-1d0c-4055-a4ad-4ef4bf17b83a"), "firmware version 546bfb1e-1d0c-4055-a4ad-4ef4bf17b83a", `"guid":"546bfb1e`},
 	{"version, none", 8, make([]byte, 2), "firmware version not given", `"text":""`},
+	{"version, text and more", 8, []byte("M60\x00\x00\x02\x00\xbe\x80"), "firmware version M60 (+4 bytes)", `"text":"M60","trailing":4`},
+	{"version, two letters and more", 8, []byte("M6\x00\xbe"), "4d3600be", `"kind":"data"`},
 	{"version, bytes", 8, []byte{9, 8, 7}, "090807", `"kind":"data"`},
 
 	{"post code, text", 1, []byte("ACPI DATA"), "ACPI DATA", `"kind":"text"`},

@@ -90,6 +90,10 @@ func decodeVersion(data []byte) Event {
 		g := GUID(data)
 		return Event{Data: Version{GUID: &g}}
 	}
+	// HP's firmware has its family's name, then binary fields.
+	if n := bytes.IndexByte(data[:min(len(data), maxLabel+1)], 0); n >= 3 && utf8.Valid(data[:n]) && readable(string(data[:n])) {
+		return Event{Data: Version{Text: string(data[:n])}, Trailing: len(bytes.TrimLeft(data[n:], "\x00"))}
+	}
 	return Event{Data: Bytes(data)}
 }
 
