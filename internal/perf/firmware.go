@@ -148,12 +148,9 @@ func (h *harness) firmwareGrows(all rounds, shown string) error {
 			Target: "T8", What: fmt.Sprintf("parse and replay a stream, an event of %d / of %d", n, fewEvents), Command: shown,
 			Limit: 1.25, Most: true, Unit: "x",
 		}.compare("", many, "", few, 1)
-		if r.CPU == nil {
-			r.CPU = new(spread)
-		}
-		for _, s := range []*spread{&r.Value, r.CPU} {
-			scale := float64(fewEvents) / float64(n)
-			s.Median, s.Min, s.Max = s.Median*scale, s.Min*scale, s.Max*scale
+		r.Value = r.Value.times(float64(fewEvents) / float64(n))
+		if r.CPU != nil {
+			*r.CPU = r.CPU.times(float64(fewEvents) / float64(n))
 		}
 		r.Detail = fmt.Sprintf("%s ns, %s ns", figure(1e9*spreadOf(each(many, wall)).Median/float64(n)), figure(1e9*spreadOf(each(few, wall)).Median/fewEvents))
 		h.report.add(r)

@@ -25,6 +25,8 @@ type spread struct {
 	Max    float64 `json:"max"`
 }
 
+func (s spread) times(f float64) spread { return spread{s.Median * f, s.Min * f, s.Max * f} }
+
 func spreadOf(values []float64) spread {
 	if len(values) == 0 {
 		return spread{}
