@@ -20,7 +20,7 @@ const listRecords = 1_000_000
 // listRegister is the one that IMA extends.
 var listRegister = mrlog.Register{Space: mrlog.PCR, Index: 10}
 
-// writeList writes an ASCII list of so many ima-ng records, each some 179 bytes,
+// writeList writes an ASCII list of so many ima-ng records, each of 172 bytes,
 // as a kernel does whose list has SHA-1 digests, and returns the values that it
 // leads to in the SHA-1 and the SHA-256 bank.
 func writeList(out io.Writer, records int) (sha1, sha256 []byte, err error) {
