@@ -205,7 +205,7 @@ func (c *conversion) write(ctx context.Context, out io.Writer) error {
 	p := c.e.newProgress("convert")
 	defer p.done()
 	options := convert.Options{
-		Procs: procs(), Replay: c.o.check || c.joined != nil,
+		Procs: procs(c.ins...), Replay: c.o.check || c.joined != nil,
 		Progress: func(records, offset int64) {
 			c.out.Records = records
 			p.update(c.ins[0], records, offset)

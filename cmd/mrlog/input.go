@@ -283,8 +283,23 @@ func (p *progress) done() {
 	}
 }
 
-// procs is how many processors a verb uses.
-func procs() int { return runtime.GOMAXPROCS(0) }
+// oneSuffices is the size below which one processor has read a log before another
+// has begun.
+const oneSuffices = 64 << 10
+
+// procs is how many processors a verb uses on these logs.
+func procs(ins ...*input) int {
+	var size int64
+	for _, in := range ins {
+		if size += in.size; in.size == 0 {
+			size += oneSuffices
+		}
+	}
+	if size > 0 && size < oneSuffices {
+		return 1
+	}
+	return runtime.GOMAXPROCS(0)
+}
 
 // must is for errors that only a mistake in this program can cause.
 func must(err error) {

@@ -126,7 +126,7 @@ func replayLog(ctx context.Context, e *env, in *input, replay *mrlog.Replay) err
 	p := e.newProgress("replay")
 	defer p.done()
 	var records int64
-	err := pipe.Each(ctx, in.Reader, procs(), func(batch []mrlog.Record) error {
+	err := pipe.Each(ctx, in.Reader, procs(in), func(batch []mrlog.Record) error {
 		records += int64(len(batch))
 		last := batch[len(batch)-1].Span
 		p.update(in, records, last.Offset+int64(last.Length))

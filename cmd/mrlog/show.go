@@ -284,7 +284,7 @@ func (p printable) Write(json []byte) (int, error) {
 // claims prints what CoCo's verifier derives from the log.
 func (e *env) claims(ctx context.Context, in *input, out *bufio.Writer) error {
 	w := claims.NewWriter(printable{out})
-	err := pipe.Each(ctx, in.Reader, procs(), w.Write)
+	err := pipe.Each(ctx, in.Reader, procs(in), w.Write)
 	if err == nil {
 		err = w.Close()
 	}
@@ -319,7 +319,7 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 		}
 		return v.record(s)
 	}
-	err := pipe.Each(ctx, in.Reader, procs(), func(batch []mrlog.Record) error {
+	err := pipe.Each(ctx, in.Reader, procs(in), func(batch []mrlog.Record) error {
 		if !begun {
 			begun = true
 			if err := v.begin(in.name, in.Reader.Header()); err != nil {

@@ -175,7 +175,7 @@ func runVerify(ctx context.Context, e *env, s *source, p *placing, expect []stri
 	defer progress.done()
 	var in *input
 	c, err := verify.New(verify.Options{
-		Expect: x, Prefix: prefix, Contents: strictness, Procs: procs(),
+		Expect: x, Prefix: prefix, Contents: strictness, Procs: procs(ins...),
 		Progress: func(records, offset int64) { progress.update(in, records, offset) },
 	})
 	if err != nil {

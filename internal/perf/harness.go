@@ -85,6 +85,7 @@ func (h *harness) measure() error {
 		{"T5", h.memory, nil},
 		{"T7", nil, h.tlvAgainstPeer},
 		{"T8", nil, h.firmwareAgainstPeer},
+		{"T8", nil, h.listAgainstEventlog},
 		{"T9", nil, h.listAgainstPeer},
 	} {
 		if !h.wants(m.target) {
