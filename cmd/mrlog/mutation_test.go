@@ -400,6 +400,14 @@ func checkProgram(ctx context.Context, rng *rand.Rand, log []byte, header mrlog.
 		}
 		var replay mrlog.Replay
 		_ = replay.Extend(records)
+		switch rng.IntN(6) {
+		case 0:
+			args = append(args, "--contents", "strict")
+		case 1:
+			args = append(args, "--contents", "report")
+		case 2:
+			args = append(args, "--prefix")
+		}
 		args = append(args, "--expect", "pcr16:sha256="+strings.Repeat("0", 64))
 		for i, b := range replay.Banks() {
 			if i < 8 && b.Register.String() != "pcr16" {
@@ -416,6 +424,12 @@ func checkProgram(ctx context.Context, rng *rand.Rand, log []byte, header mrlog.
 		if rng.IntN(3) == 0 {
 			args = append(args, "--lossy")
 		}
+		if rng.IntN(6) == 0 {
+			args = append(args, "--to-space", [...]string{"pcr", "ccmr", "rtmr"}[rng.IntN(3)], "--platform", [...]string{"tdx", "csv", "cca", "tpm"}[rng.IntN(4)])
+		}
+	}
+	if (args[0] == "show" || args[0] == "replay") && rng.IntN(8) == 0 {
+		args, other = append(args, "--bank", [...]string{"sha256", "sha384:padded"}[rng.IntN(2)]), true
 	}
 	if rng.IntN(6) == 0 {
 		formats := convert.Names()
