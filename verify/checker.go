@@ -264,6 +264,10 @@ func (c *Checker) digest(number int64, rec *mrlog.Record, d mrlog.Digest, conten
 		t.matches++
 	case Opaque, Part:
 		t.opaque++
+	case Deviates:
+		t.opaque++
+		c.remark(c.finding(number, rec, d.Alg, fmt.Sprintf(
+			"content does not hash to its %s digest: it was altered, or its producer measures something else, as some do", d.Alg)))
 	case Differs:
 		t.differs++
 		if text := contradiction(rec, d.Alg); c.o.Contents != ReportOnly {

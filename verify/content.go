@@ -33,6 +33,10 @@ const (
 	// is, systemd's "string", the members that are known where there are
 	// others. What stands beside it only describes it, and could be anything.
 	Part
+	// Deviates: the content hashes to another value by a rule that is stated,
+	// and that real producers are known not to keep to. It may have been
+	// altered, or not; Strict does not ask.
+	Deviates
 )
 
 // String names the answer as output does.
@@ -44,6 +48,8 @@ func (c Content) String() string {
 		return "differs"
 	case Part:
 		return "part"
+	case Deviates:
+		return "deviates"
 	}
 	return "opaque"
 }
@@ -55,8 +61,8 @@ type Hasher struct {
 	// from logs, events have no data to compare.
 	Format string
 
-	// Contents is how much is made of a difference. With Strict, one from a
-	// rule that is stated and not certain is Differs, too.
+	// Contents is how much is made of a difference. With Strict, what Deviates
+	// is Differs, too.
 	Contents Strictness
 
 	buf   []byte // contents' TLVs
@@ -152,14 +158,14 @@ func (h *Hasher) compare(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content 
 
 // raw is compare for a content that is as its type has it.
 func (h *Hasher) raw(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content {
-	data, certain := rec.Content, false
+	data, certain, stated := rec.Content, false, false
 	switch rec.Type {
 	case mrlog.TypeCCCEL:
 		certain = true
 	case mrlog.TypeSystemd:
 		// The digest of a volume key event is keyed; it cannot be told for
 		// sure from the text whether this is one.
-		certain = h.Contents == Strict && !bytes.HasPrefix(data, []byte("cryptsetup:"))
+		stated = !bytes.HasPrefix(data, []byte("cryptsetup:"))
 	case mrlog.TypePCClient:
 		return h.event(rec, d)
 	case mrlog.TypeIMATemplate:
@@ -176,9 +182,20 @@ func (h *Hasher) raw(rec *mrlog.Record, d mrlog.Digest, tlv []byte) Content {
 		return Matches
 	case certain:
 		return Differs
+	case stated:
+		return h.deviates()
 	}
-	// Where the rule is not certain, a difference says nothing.
+	// Where there is no such rule, a difference says nothing.
 	return Opaque
+}
+
+// deviates is the answer for a content of which it is stated, and not certain,
+// what its digest is of.
+func (h *Hasher) deviates() Content {
+	if h.Contents == Strict {
+		return Differs
+	}
+	return Deviates
 }
 
 // oldTemplate is the size of the data that is hashed of IMA's oldest template,
@@ -205,8 +222,8 @@ func (h *Hasher) template(rec *mrlog.Record, d mrlog.Digest) Content {
 	switch {
 	case bytes.Equal(h.sum, d.Sum):
 		return Matches
-	case h.Contents != Strict && string(rec.Name) == "ima" && len(rec.Content) != oldTemplate:
-		return Opaque // as some producers carry it: not as it was hashed
+	case string(rec.Name) == "ima" && len(rec.Content) != oldTemplate:
+		return h.deviates() // as some producers carry it: not as it was hashed
 	}
 	return Differs
 }
@@ -240,8 +257,11 @@ func (h *Hasher) event(rec *mrlog.Record, d mrlog.Digest) Content {
 		}
 		return Matches
 	}
-	if rule.Certain || rule.Stated && h.Contents == Strict || rec.Event == evSeparator && h.normal(d) {
+	switch {
+	case rule.Certain, rec.Event == evSeparator && h.normal(d):
 		return Differs
+	case rule.Stated:
+		return h.deviates()
 	}
 	return Opaque
 }

@@ -11,10 +11,10 @@ type Strictness uint8
 // The ways.
 const (
 	// Normal: a content that contradicts its digest by a rule that is certain
-	// is a finding; what is suspicious is a remark.
+	// is a finding. One that does by a rule that is stated, and that some
+	// producers are known not to follow, is a remark; so is what is suspicious.
 	Normal Strictness = iota
-	// Strict: so is one that contradicts it by a rule that is stated, and that
-	// some firmware is known not to follow; what is suspicious is a finding.
+	// Strict: all of these are findings.
 	Strict
 	// ReportOnly: contents that contradict their digests are remarks; they are
 	// not bound. Anything else that is wrong still is a finding.

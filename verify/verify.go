@@ -80,8 +80,9 @@ type Register struct {
 	// where these are not all. Nothing proves that they were extended.
 	Follow int64
 
-	// Of the bank's records, where only the first are accepted of these: those whose content hashes to the digest, those
-	// of which that cannot be said, or of a part only, those whose content
+	// Of the bank's records, where only the first are accepted of these: those
+	// whose content hashes to the digest, those of which that cannot be said,
+	// or of a part only, and those that deviate, those whose content
 	// contradicts it.
 	Matches, Opaque, Differs uint64
 }

@@ -34,9 +34,10 @@ its data decoded. A log that may hold several kinds of records has TYPE, too.
 CONTENT is "matches" when the content hashes to the digest, "DIFFERS" when by
 the rule of its type it should and does not, "part" when only a part of it does:
 of a boot variable the value, of a command line the text, and the name before it
-is not bound. It is "opaque" when it only describes what was measured. All that
-alone proves nothing: mrlog verify does. (!) stands before the event of a record
-that should not stand where it does; why is said at the end.
+is not bound. It "deviates" when it does not, and some producers are known to
+measure something else there; it is "opaque" when it only describes what was
+measured. All that alone proves nothing: mrlog verify does. (!) stands before the
+event of a record that should not stand where it does; why is said at the end.
 
 On a terminal lines are cut to its width and hexadecimal to its first digits;
 below 100 columns there is no VALUE, and no EV_ or EV_EFI_ before the names of
@@ -181,6 +182,10 @@ func (s *shown) worst() verify.Content {
 	for _, c := range s.content {
 		if c == verify.Differs {
 			return c
+		}
+		if c == verify.Deviates || answer == verify.Deviates {
+			answer = verify.Deviates
+			continue
 		}
 		if c == verify.Part || c == verify.Matches && answer == verify.Opaque {
 			answer = c

@@ -42,8 +42,9 @@ reached. With --prefix it is a yes, as if the log of the register ended there
 must have their values after the same record, and some record must be covered.
 
 Of some contents a document says what the digest is of, but real firmware is
-known to deviate: UEFI's boot variables, the commands of GRUB. --contents strict
-refuses these, too, if they differ, and a log with anything suspicious in it.
+known to deviate: versions, UEFI's boot variables, the commands of GRUB. If they
+differ, that is said; --contents strict refuses them, and a log with anything
+suspicious in it.
 --contents report lists contents that contradict their digests, and lets the
 registers decide. The answer says so.
 
