@@ -6,6 +6,7 @@ package convert
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -466,10 +467,30 @@ func notLog(p []byte) error {
 		return &NotLogError{"a PEM file", "it holds keys or certificates"}
 	case bytes.HasPrefix(p, []byte("---\n")) && (bytes.Contains(p, []byte("\nevents:")) || bytes.Contains(p, []byte("\nversion:"))):
 		return &NotLogError{"what tpm2_eventlog prints", "it is made from a TCG log: give that one"}
+	case isDump(p):
+		return &NotLogError{"a dump of a file (xxd, hexdump)", "give the file itself; xxd -r makes it from what xxd printed"}
 	case isKeylimeQuote(p):
 		return &NotLogError{"a quote as Keylime sends it", "it holds the PCR values that logs are verified against"}
 	}
 	return notLogJSON(p)
+}
+
+// isDump reports whether it is what xxd, hexdump -C and the like print: lines of
+// an offset, which is 0 in the first, and bytes.
+func isDump(p []byte) bool {
+	digits := len(p) - len(bytes.TrimLeft(p, "0"))
+	if digits < 4 || digits > 16 {
+		return false
+	}
+	rest := bytes.TrimPrefix(p[digits:], []byte(":"))
+	rest = rest[:min(len(rest), 4)]
+	first := bytes.TrimLeft(rest, " ")
+	if len(first) < 2 || len(first) == len(rest) {
+		return false
+	}
+	var b [1]byte
+	_, err := hex.Decode(b[:], first[:2])
+	return err == nil
 }
 
 func isSNPReport(p []byte) bool {
