@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 
 	"mrlog.dev"
 	"mrlog.dev/cel"
@@ -38,6 +39,10 @@ type conversion struct {
 	after  *mrlog.Replay
 	out    convertOutput
 	misfit uint64 // records of registers that the space does not have, left out
+
+	// Of what is left out: a record may have no place while it is read, and
+	// another cannot be carried while it is written, at the same time.
+	leaving sync.Mutex
 }
 
 type convertOutput struct {
@@ -117,8 +122,7 @@ func (c *conversion) open() error {
 		if p.Drop != nil {
 			name := in.name
 			p.Drop = func(err *mrlog.CarryError) {
-				c.misfit++
-				c.lose(name, err.Record, err)
+				c.lose(name, err.Record, err, 1)
 			}
 		}
 		in.Reader = convert.Place(in.Reader, p)
@@ -183,8 +187,11 @@ func (c *conversion) numbering() convert.Numbering {
 	return convert.FillIn
 }
 
-// lose notes a record that is left out.
-func (c *conversion) lose(name string, record int64, err *mrlog.CarryError) {
+// lose notes a record that is left out, a misfit or not.
+func (c *conversion) lose(name string, record int64, err *mrlog.CarryError, misfit uint64) {
+	c.leaving.Lock()
+	defer c.leaving.Unlock()
+	c.misfit += misfit
 	c.out.LeftOut++
 	if len(c.out.Lost) < maxLost {
 		c.out.Lost = append(c.out.Lost, lostOutput{name, record, err.Span.Line, err.Span.Offset, err.Format + ": " + err.What})
@@ -197,7 +204,7 @@ func (c *conversion) drop(err *mrlog.CarryError) {
 	if c.joined != nil {
 		name, record = c.joined.Where(record)
 	}
-	c.lose(name, record, err)
+	c.lose(name, record, err, 0)
 }
 
 // write copies the records and tells what there is to tell of the logs.
