@@ -38,8 +38,6 @@ type Checker struct {
 	// expected values had been reached: the log may be accepted up to there.
 	findings, after []found
 	found           int // in all
-	// Findings that only the whole of the logs shows.
-	odd []found
 
 	// Registers of which a value is expected and that were extended in a
 	// bank that cannot be replayed.
@@ -68,6 +66,9 @@ func New(o Options) (*Checker, error) {
 	c := &Checker{o: o, lanes: make(map[mrlog.Register]*lane)}
 	c.rep.Contents = o.Contents
 	for _, e := range o.Expect {
+		if e.Register.Space == mrlog.RTMR {
+			c.watch.trusted = append(c.watch.trusted, e.Alg)
+		}
 		c.tally(e.Register, e.Alg) // so that a record without the digest is noticed
 		zeros := make([]byte, e.Alg.Size())
 		if e.Register.ResetsTo(e.Alg, zeros) && !bytes.Equal(e.Register.ResetValue(e.Alg), zeros) {
@@ -218,7 +219,9 @@ func (c *Checker) record(number int64, one []mrlog.Record, contents *Contents) e
 		c.digest(number, rec, d, content)
 	}
 	c.covered(number, rec)
-	c.lane.mark()
+	if c.lane.mark() {
+		c.watch.mark(rec.Register)
+	}
 	return nil
 }
 
@@ -348,14 +351,6 @@ func (c *Checker) remark(f Finding) {
 // Report compares the replay of all logs with what was expected. It ends the
 // verification: call it once.
 func (c *Checker) Report() *Report {
-	odd := c.watch.end()
-	if c.o.Contents == Strict {
-		c.odd = odd
-	} else {
-		for _, f := range odd {
-			c.remark(f.Finding)
-		}
-	}
 	rep := c.report(c.o.Prefix)
 	if !c.o.Prefix && !rep.OK() {
 		rep.PrefixHelps = c.report(true).OK()
@@ -402,16 +397,7 @@ func (c *Checker) report(prefix bool) *Report {
 			}
 		}
 	}
-	for _, f := range c.odd {
-		list, all := &rep.Findings, &rep.Found
-		if follows(cut, &f) {
-			list, all = &rep.Later, &rep.FoundLater
-		}
-		*all++
-		if len(*list) < MaxFindings {
-			*list = append(*list, f.Finding)
-		}
-	}
+	c.odd(&rep, cut)
 	rep.Registers = append(rep.Registers, c.unnamed(rep.Registers)...)
 	slices.SortStableFunc(rep.Registers, func(a, b Register) int {
 		if n := a.Register.Compare(b.Register); n != 0 {
@@ -427,6 +413,37 @@ func (c *Checker) report(prefix bool) *Report {
 		}
 	}
 	return &rep
+}
+
+// odd adds what only the whole of the logs shows: of the accepted parts, and what
+// is about a record that follows these.
+func (c *Checker) odd(rep *Report, cut []*lane) {
+	var ended []mrlog.Register
+	for _, l := range cut {
+		ended = append(ended, l.register)
+	}
+	findings, found, later := &rep.Findings, &rep.Found, c.watch.end(nil)
+	if c.o.Contents != Strict {
+		findings, found = &rep.Remarks, &rep.Remarked
+		*findings = slices.Clip(*findings) // of all reports
+	}
+	add := func(list *[]Finding, all *int, f Finding) {
+		if *all++; len(*list) < MaxFindings {
+			*list = append(*list, f)
+		}
+	}
+	for _, f := range c.watch.end(ended) {
+		add(findings, found, f.Finding)
+	}
+	for _, f := range later {
+		switch {
+		case !follows(cut, &f):
+		case c.o.Contents == Strict:
+			add(&rep.Later, &rep.FoundLater, f.Finding)
+		default:
+			add(findings, found, f.Finding)
+		}
+	}
 }
 
 // clears reports whether a dynamic launch may have cleared a bank before.

@@ -32,19 +32,20 @@ type progress struct {
 	sound   int // findings up to there
 }
 
-// mark is called after each record.
-func (p *progress) mark() {
+// mark is called after each record, and reports whether the values are reached.
+func (p *progress) mark() bool {
 	if !p.moved {
-		return
+		return false
 	}
 	p.moved = false
 	if slices.ContainsFunc(p.banks, func(t *tally) bool { return !t.holds }) {
-		return
+		return false
 	}
 	p.reached, p.sound = p.extended, p.found
 	for _, t := range p.banks {
 		t.at = t.counts
 	}
+	return true
 }
 
 // place is that of a record among those of its register: of one that was not

@@ -32,8 +32,8 @@ const (
 //
 //   - A firmware ends its part of PCR 0 to 7 with one EV_SEPARATOR (PFP 1.06,
 //     section 10.4.1). A second one is suspicious, and so is its digest under
-//     another type alone. In a CC register there may be as many as PCRs share it, but
-//     then in all of them.
+//     another type alone, whatever content that has. In a CC register there may
+//     be as many as PCRs share it, but then in all of them.
 //   - After it, the code and version of the firmware, its volumes and the
 //     microcode are suspicious, the variables that decide about secure boot in
 //     PCR 7, and anything in PCR 0. Boot variables, applications, authorities,
@@ -46,33 +46,36 @@ const (
 type Watch struct {
 	Log string // name of the log at hand
 
-	pcr      [8]boundary
-	cc       [3]boundary // by CC-MR
-	launches []launch
-	found    []Finding // of Next, for End
-	count    int
-	known    cel.Known
-	sums     []mrlog.Digest // of separators
+	// trusted are the algorithms of the RTMRs' expected values. If there are
+	// none, the first record of an RTMR tells of which platform it is.
+	trusted []mrlog.Alg
+
+	registers []watched
+	found     []Finding // of Next, for End
+	count     int
+	known     cel.Known
+	sums      []mrlog.Digest // of separators
 }
 
-// boundary is what has been seen of a firmware's register.
-type boundary struct {
-	records    int64
+// watched is a register with what has been seen of it, in all and up to where
+// its log is accepted if it goes on.
+type watched struct {
+	register  mrlog.Register
+	shared    int // PCRs that share it, 0 if it is not the firmware's
+	sight, at sight
+}
+
+// sight is what has been seen of a register.
+type sight struct {
+	records    int64 // TCG events
 	separators int
 	second     found // EV_SEPARATOR in a CC register
 	hidden     found // first digest of a separator under another type, before any
-}
 
-// launch is what has been seen of a register of Confidential Space.
-type launch struct {
-	register mrlog.Register
-	after    uint64 // records of the launcher's type after its separator
+	launched bool   // a launcher's separator has been seen
+	after    uint64 // records of the launcher's type since
 	first    found
 }
-
-// maxLaunches bounds the registers with a launcher's separator. A machine has
-// one.
-const maxLaunches = 16
 
 // sharing is how many PCRs share a CC-MR: none has MRTD, PCR 0, 1 and 7 have the
 // first (PCR 0 in older firmware), 2 to 6 the second (UEFI 2.10, section 38.4.1).
@@ -98,63 +101,112 @@ func (w *Watch) finding(number uint64, rec *mrlog.Record, text string) Finding {
 // next is Next for a record with a place among those of its register. It reports
 // whether the record is among those that end tells of.
 func (w *Watch) next(number uint64, rec *mrlog.Record, place int64) (text string, later bool) {
-	if rec.NotExtended || rec.Type != mrlog.TypePCClient && rec.Type != event.TypeCOS {
+	if rec.NotExtended {
 		return "", false
 	}
-	b, shared := w.boundary(rec)
-	if b == nil && rec.Type != event.TypeCOS {
+	r := w.of(rec)
+	if r == nil {
 		return "", false
 	}
 	f := found{Finding: w.finding(number, rec, ""), place: place}
-	if rec.Form != mrlog.FormRaw {
+	typed := rec.Type == mrlog.TypePCClient || rec.Type == event.TypeCOS
+	if typed && rec.Form != mrlog.FormRaw {
 		var err error
 		if rec, err = w.known.Record(rec); err != nil {
 			return "", false // which has been found, see Hasher
 		}
 	}
-	if rec.Type == event.TypeCOS {
-		return w.launch(rec, f)
+	if typed && rec.Type == event.TypeCOS {
+		if text, later = r.sight.launch(rec, f); text != "" {
+			return text, later
+		}
+		later = true
 	}
-	return w.firmware(b, shared, rec, f), false
+	if r.shared > 0 {
+		if text := w.firmware(r, rec, f, typed && rec.Type == mrlog.TypePCClient); text != "" {
+			return text, false
+		}
+	}
+	return "", later
 }
 
-// boundary is that of a record's register, nil if it is not the firmware's, and
-// how many PCRs share the register.
-func (w *Watch) boundary(rec *mrlog.Record) (b *boundary, shared int) {
+// of returns what is known of a record's register: nil if that is not the
+// firmware's, and the record not a launcher's.
+func (w *Watch) of(rec *mrlog.Record) *watched {
+	reg := rec.Register
+	switch {
+	case rec.Type == event.TypeCOS:
+	case reg.Space == mrlog.PCR && reg.Index < 8:
+	case (reg.Space == mrlog.CCMR || reg.Space == mrlog.RTMR) && reg.Index < uint32(len(sharing)):
+	default:
+		return nil
+	}
+	for i := range w.registers {
+		if w.registers[i].register == reg {
+			return &w.registers[i]
+		}
+	}
+	if len(w.registers) == mrlog.MaxReplayBanks {
+		return nil // no replay has so many
+	}
+	w.registers = append(w.registers, watched{register: reg, shared: w.shared(rec)})
+	return &w.registers[len(w.registers)-1]
+}
+
+// shared is how many PCRs share the register of a record, 0 if it is not the
+// firmware's.
+func (w *Watch) shared(rec *mrlog.Record) int {
 	index := rec.Register.Index
 	switch rec.Register.Space {
 	case mrlog.PCR:
-		if index < uint32(len(w.pcr)) {
-			return &w.pcr[index], 1
+		if index < 8 {
+			return 1
 		}
-		return nil, 0
+		return 0
 	case mrlog.RTMR:
-		// CSV counts both from 0, and is the one platform with SM3.
-		if !slices.ContainsFunc(rec.Digests, func(d mrlog.Digest) bool { return d.Alg == mrlog.SM3 }) {
+		// CSV counts both from 0, and is the one platform with SM3. A digest of
+		// which nobody knows the register's value says nothing.
+		csv := slices.Contains(w.trusted, mrlog.SM3)
+		if w.trusted == nil {
+			csv = slices.ContainsFunc(rec.Digests, func(d mrlog.Digest) bool { return d.Alg == mrlog.SM3 })
+		}
+		if !csv {
 			index++
 		}
 	case mrlog.CCMR:
 	default:
-		return nil, 0
+		return 0
 	}
-	if index < uint32(len(w.cc)) && sharing[index] > 0 {
-		return &w.cc[index], sharing[index]
+	if index < uint32(len(sharing)) {
+		return sharing[index]
 	}
-	return nil, 0
+	return 0
 }
 
-// firmware looks at a record of a firmware's register.
-func (w *Watch) firmware(b *boundary, shared int, rec *mrlog.Record, f found) string {
-	b.records++
-	reg := rec.Register
-	if rec.Event != evSeparator {
+// mark notes that the log of a register may be accepted up to here.
+func (w *Watch) mark(reg mrlog.Register) {
+	for i := range w.registers {
+		if r := &w.registers[i]; r.register == reg {
+			r.at = r.sight
+			return
+		}
+	}
+}
+
+// firmware looks at a record of a firmware's register, which may be no TCG event.
+func (w *Watch) firmware(r *watched, rec *mrlog.Record, f found, tcg bool) string {
+	b, reg := &r.sight, r.register
+	if tcg {
+		b.records++
+	}
+	if !tcg || rec.Event != evSeparator {
 		switch {
 		case b.separators == 0 && b.hidden.Text == "" && w.separates(rec):
 			b.hidden = f // some firmware measures code that is four zeros
 			b.hidden.Text = hiddenText
 		case b.separators > 0 && w.separates(rec):
 			return hiddenText
-		case b.separators > 0 && late(rec):
+		case b.separators > 0 && tcg && late(rec):
 			return fmt.Sprintf("firmware measures this before the EV_SEPARATOR of %s, not after it", reg)
 		}
 		return ""
@@ -163,10 +215,10 @@ func (w *Watch) firmware(b *boundary, shared int, rec *mrlog.Record, f found) st
 	switch {
 	case b.separators == 1:
 		return ""
-	case shared == 1:
+	case r.shared == 1:
 		return fmt.Sprintf("another EV_SEPARATOR of %s: a firmware ends its part of a PCR once", reg)
-	case b.separators > shared:
-		return fmt.Sprintf("EV_SEPARATOR number %d of %s, which %d PCRs share", b.separators, reg, shared)
+	case b.separators > r.shared:
+		return fmt.Sprintf("EV_SEPARATOR number %d of %s, which %d PCRs share", b.separators, reg, r.shared)
 	case b.separators == 2:
 		b.second = f
 	}
@@ -232,22 +284,18 @@ const afterLaunch = "follows the LaunchSeparator of %s: it is the workload's, no
 const launchSeparator = 8
 
 // launch looks at a record of Confidential Space, see next.
-func (w *Watch) launch(rec *mrlog.Record, f found) (text string, later bool) {
-	i := slices.IndexFunc(w.launches, func(l launch) bool { return l.register == rec.Register })
+func (s *sight) launch(rec *mrlog.Record, f found) (text string, later bool) {
 	separator := len(rec.Content) >= 5 && rec.Content[0] == launchSeparator &&
 		uint64(binary.BigEndian.Uint32(rec.Content[1:])) == uint64(len(rec.Content)-5)
 	switch {
-	case i < 0 && separator && len(w.launches) < maxLaunches:
-		w.launches = append(w.launches, launch{register: rec.Register})
-		return "", true
-	case i < 0:
+	case !s.launched:
+		s.launched = separator
 		return "", true
 	case separator:
 		return fmt.Sprintf("another LaunchSeparator of %s: a launcher ends its part once", rec.Register), false
 	}
-	l := &w.launches[i]
-	if l.after++; l.after == 1 {
-		l.first = f
+	if s.after++; s.after == 1 {
+		s.first = f
 	}
 	return fmt.Sprintf(afterLaunch, rec.Register), true
 }
@@ -256,7 +304,7 @@ func (w *Watch) launch(rec *mrlog.Record, f found) (text string, later bool) {
 // first [MaxFindings], and how many there are. Call it after the last record.
 func (w *Watch) End() (found []Finding, count int) {
 	found, count = w.found, w.count
-	for _, f := range w.end() {
+	for _, f := range w.end(nil) {
 		if count++; len(found) < MaxFindings {
 			found = append(found, f.Finding)
 		}
@@ -264,36 +312,51 @@ func (w *Watch) End() (found []Finding, count int) {
 	return found, count
 }
 
-// end returns what only the whole of the logs shows.
-func (w *Watch) end() (all []found) {
+// end returns what only the whole of the logs shows. Of registers whose logs are
+// accepted up to a place before their end, what follows there is not looked at:
+// nothing proves it, so that it must excuse nothing.
+func (w *Watch) end(cut []mrlog.Register) (all []found) {
 	add := func(f found, format string, args ...any) {
 		f.Text = fmt.Sprintf(format, args...)
 		all = append(all, f)
 	}
-	for _, bs := range [][]boundary{w.pcr[:], w.cc[:]} {
-		for i := range bs {
-			if b := &bs[i]; b.separators == 0 && b.hidden.Text != "" {
-				add(b.hidden, hiddenText)
+	seen := func(r *watched) *sight {
+		if slices.Contains(cut, r.register) {
+			return &r.at
+		}
+		return &r.sight
+	}
+	for i := range w.registers {
+		r := &w.registers[i]
+		b := seen(r)
+		if b.separators == 0 && b.hidden.Text != "" {
+			add(b.hidden, hiddenText)
+		}
+		switch r.shared {
+		case sharing[1]:
+			// As many separators as PCRs are right if all PCRs have theirs.
+			next := mrlog.Register{Space: r.register.Space, Index: r.register.Index + 1}
+			j := slices.IndexFunc(w.registers, func(o watched) bool { return o.register == next })
+			if j < 0 || b.separators != 2 && b.separators != 3 {
+				continue
+			}
+			if n := seen(&w.registers[j]); n.records > 0 && n.separators != sharing[2] {
+				add(b.second, "another EV_SEPARATOR of %s, and %d of %s: some firmware puts that one here by mistake, others do not", r.register, n.separators, next)
+			}
+		case sharing[2]:
+			if b.separators > 1 && b.separators < sharing[2] {
+				add(b.second, "another EV_SEPARATOR of %s: of %d PCRs that share it, %d have one", r.register, sharing[2], b.separators)
 			}
 		}
 	}
-	// As many separators as PCRs are right if all PCRs have theirs.
-	if b, next := &w.cc[1], &w.cc[2]; b.separators == 2 || b.separators == 3 {
-		if r := b.second.Register; next.records > 0 && next.separators != sharing[2] {
-			add(b.second, "another EV_SEPARATOR of %s, and %d of %s: some firmware puts that one here by mistake, others do not",
-				r, next.separators, mrlog.Register{Space: r.Space, Index: r.Index + 1})
+	for i := range w.registers {
+		r := &w.registers[i]
+		b, more := seen(r), ""
+		if b.after > 1 {
+			more = fmt.Sprintf(" (%d records do)", b.after)
 		}
-	}
-	if b := &w.cc[2]; b.separators > 1 && b.separators < sharing[2] {
-		add(b.second, "another EV_SEPARATOR of %s: of %d PCRs that share it, %d have one", b.second.Register, sharing[2], b.separators)
-	}
-	for _, l := range w.launches {
-		more := ""
-		if l.after > 1 {
-			more = fmt.Sprintf(" (%d records do)", l.after)
-		}
-		if l.after > 0 {
-			add(l.first, "%s%s", fmt.Sprintf(afterLaunch, l.register), more)
+		if b.after > 0 {
+			add(b.first, "%s%s", fmt.Sprintf(afterLaunch, r.register), more)
 		}
 	}
 	return all

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,25 @@ func join(lists ...[]mrlog.Record) (out []mrlog.Record) {
 	return out
 }
 
+// typed is a record whose content is said to be of another type.
+func typed(t mrlog.ContentType, rec mrlog.Record) mrlog.Record {
+	rec.Type, rec.Event = t, 0
+	return rec
+}
+
+func in(reg string, rec mrlog.Record) mrlog.Record {
+	rec.Register = at(reg, 0, "").Register
+	return rec
+}
+
+// launchers are the separators of launchers in so many registers.
+func launchers(n int) (out []mrlog.Record) {
+	for i := range n {
+		out = append(out, in(fmt.Sprintf("nv%d", i), launched(8, "")))
+	}
+	return out
+}
+
 // TestWatch: what is suspicious, and what is not.
 func TestWatch(t *testing.T) {
 	const (
@@ -107,6 +127,9 @@ func TestWatch(t *testing.T) {
 		{"second under another type", one(sep("pcr4"), at("pcr4", 5, "\x00\x00\x00\x00")), []string{"1 " + hidden}},
 		{"of ones", one(sep("pcr4"), at("pcr4", 5, "\xff\xff\xff\xff")), []string{"1 " + hidden}},
 		{"the only one under another type", one(at("pcr4", 1, "\x00\x00\x00\x00"), at("pcr4", 5, "\x00\x00\x00\x00")), []string{"0 " + hidden}},
+		{"second under another content type", one(sep("pcr4"), typed(mrlog.TypeCCCEL, sep("pcr4")), typed(200, sep("pcr4")), typed(80, sep("pcr4"))), []string{"1 " + hidden, "2 " + hidden, "3 " + hidden}},
+		{"the only one under another content type", one(typed(mrlog.TypeNamed, sep("pcr4")), at("pcr4", 8, "2.0")), []string{"0 " + hidden}},
+		{"other content types", one(sep("pcr0"), typed(mrlog.TypeCCCEL, at("pcr0", 0, "x"))), nil},
 		{"code of four zeros", one(at("pcr0", 7, "\x00\x00\x00\x00"), sep("pcr0")), nil},
 
 		{"code after it", one(at("pcr0", 8, "1.0"), sep("pcr0"), at("pcr0", 8, "2.0")), []string{"2 " + late + "pcr0"}},
@@ -143,6 +166,7 @@ func TestWatch(t *testing.T) {
 		{"RTMRs, one for each PCR", join(repeated(2, sep("rtmr0")), repeated(5, sep("rtmr1"))), nil},
 		{"RTMRs of CSV", withSM3(join(repeated(2, sep("rtmr1")), repeated(5, sep("rtmr2")))...), nil},
 		{"RTMRs of CSV, one too many", withSM3(join(repeated(4, sep("rtmr1")), repeated(5, sep("rtmr2")))...), []string{"3 EV_SEPARATOR number 4 of rtmr1"}},
+		{"RTMRs and CC-MRs", join(repeated(2, sep("rtmr1")), repeated(3, sep("ccmr2"))), []string{"1 " + another + "rtmr1: of 5 PCRs that share it, 2 have one", "3 " + another + "ccmr2: of 5 PCRs that share it, 3 have one"}},
 		{"the loader's CC register", repeated(9, sep("ccmr3")), nil},
 		{"secure boot after it, CC", one(sep("ccmr1"), at("ccmr1", 0x80000001, named("db"))), []string{"1 " + late + "ccmr1"}},
 		{"the firmware after it, CC", one(sep("ccmr1"), at("ccmr1", 0x8000000A, "x")), []string{"1 " + late + "ccmr1"}},
@@ -152,6 +176,7 @@ func TestWatch(t *testing.T) {
 		{"launcher twice", one(launched(8, ""), launched(8, "")), []string{"1 another LaunchSeparator of ccmr4"}},
 		{"one record after it", one(launched(8, ""), launched(1, "sha256:00")), []string{"1 follows the LaunchSeparator of ccmr4: it is the workload's, not the launcher's"}},
 		{"three", one(launched(0, "image"), launched(8, ""), launched(1, "x"), launched(8, "failed"), launched(1, "y"), launched(4, "z")), []string{"3 another LaunchSeparator", "2 follows the LaunchSeparator of ccmr4: it is the workload's, not the launcher's (3 records do)"}},
+		{"in the last of many registers", join(launchers(40), one(in("nv39", launched(1, "x")))), []string{"40 follows the LaunchSeparator of nv0x00000027"}},
 		{"no separator", one(launched(0, "image"), launched(9, "\x01")), nil},
 		{"another content after it", one(launched(8, ""), at("ccmr4", 6, "LEAA\x05\x00\x00\x00a b c")), nil},
 	} {
@@ -272,6 +297,50 @@ func TestStrictPrefix(t *testing.T) {
 				t.Errorf("prefix %v: OK %v, %s, %+v, later %+v", prefix, r.OK(), states(r), r.Findings, r.Later)
 			}
 		}
+	}
+}
+
+// TestStrictPrefixExcuses: what follows the accepted part of a log, which nobody
+// measured, makes nothing in it right.
+func TestStrictPrefixExcuses(t *testing.T) {
+	rtmr := func(n, index int, typ string, data []byte) string {
+		return entry(n, fmt.Sprintf(`"pcr":%d,"space":"rtmr"`, index), "pcclient_std", fmt.Sprintf(`{"event_type":%q,"event_data":"%x"}`, typ, data), data, mrlog.SHA384)
+	}
+	sep := func(n, index int) string { return rtmr(n, index, "EV_SEPARATOR", make([]byte, 4)) }
+	for what, log := range map[string][]string{
+		"a separator under another type":     {rtmr(0, 0, "EV_ACTION", make([]byte, 4)), rtmr(1, 0, "EV_ACTION", []byte("x")), sep(2, 0)},
+		"as many separators as there should": {sep(0, 1), sep(1, 1), sep(2, 1), sep(3, 1), sep(4, 1)},
+	} {
+		x := after(t, array(log...), 2)
+		for _, n := range []int{2, len(log)} {
+			l := array(log[:n]...)
+			for _, way := range []verify.Strictness{verify.Strict, verify.Normal} {
+				r, err := verify.Check(t.Context(), []verify.Log{{Name: "log", Reader: reader(t, l)}}, verify.Options{Expect: x, Contents: way, Prefix: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.OK() != (way == verify.Normal) || r.Found+r.Remarked != 1 {
+					t.Errorf("%s, %d records, %s: OK %v, %s %+v", what, n, way, r.OK(), states(r), r.Remarks)
+				}
+			}
+		}
+	}
+}
+
+// TestWatchPlatform: which PCRs share an RTMR says the algorithm of the expected
+// value, and no digest beside it.
+func TestWatchPlatform(t *testing.T) {
+	sep := func(n int) string {
+		return strings.Replace(separator(n, 0, mrlog.SHA384, mrlog.SM3), `"digests"`, `"space":"rtmr","digests"`, 1)
+	}
+	log := array(sep(0), sep(1), sep(2), sep(3))
+	x := slices.DeleteFunc(values(t, log), func(e verify.Expectation) bool { return e.Alg == mrlog.SM3 })
+	r, err := verify.Check(t.Context(), []verify.Log{{Name: "log", Reader: reader(t, log)}}, verify.Options{Expect: x, Contents: verify.Strict})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.OK() || r.Found != 1 || !strings.HasPrefix(findings(r), "EV_SEPARATOR number 4 of rtmr0") {
+		t.Errorf("%s: %s", states(r), findings(r))
 	}
 }
 
