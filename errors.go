@@ -8,6 +8,10 @@ import (
 	"fmt"
 )
 
+// ErrNotInit says that a line is no INIT record, which the first record of a
+// native log is.
+var ErrNotInit = errors.New("not an INIT record: want INIT ALG/HEX")
+
 // ErrLimit says that an input is larger than mrlog accepts. The error that
 // wraps it names the limit.
 var ErrLimit = errors.New("limit exceeded")

@@ -42,7 +42,7 @@ func AppendInit(dst []byte, values []Digest) []byte {
 func ParseInit(line []byte) ([]Digest, error) {
 	rest, ok := bytes.CutPrefix(line, []byte(initWord+" "))
 	if !ok {
-		return nil, errors.New("not an INIT record: want INIT ALG/HEX")
+		return nil, ErrNotInit
 	}
 	switch rest := bytes.TrimRight(rest, " \r"); {
 	case bytes.HasSuffix(line, []byte{'\r'}):

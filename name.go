@@ -34,6 +34,14 @@ func TypeName(t ContentType) (string, bool) {
 	return "", false
 }
 
+// String returns the name that [TypeName] gives, or else the number.
+func (t ContentType) String() string {
+	if name, ok := TypeName(t); ok {
+		return name
+	}
+	return strconv.FormatUint(uint64(t), 10)
+}
+
 // TypeByName returns the content type with exactly the name that [TypeName]
 // gives.
 func TypeByName(name string) (ContentType, bool) {

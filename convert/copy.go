@@ -43,7 +43,7 @@ func (t Target) Check() error {
 	f, err := lookup(t.Format)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("unknown format %.40q (written: %s)", t.Format, strings.Join(Written(), ", "))
 	case f.ReadOnly:
 		return fmt.Errorf("%s is read, and not written (written: %s)", f.Name, strings.Join(Written(), ", "))
 	}

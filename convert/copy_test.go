@@ -116,7 +116,7 @@ func TestTargetCheck(t *testing.T) {
 		{"ima", "", ""},
 		{"ima-binary", "", ""},
 		{"aael", "", ""},
-		{"tcg3", "", `unknown format "tcg3" (known: nelr, cel-json`},
+		{"tcg3", "", `unknown format "tcg3" (written: nelr, cel-json, cel-seq, cel-cbor, cel-tlv, tcg2, ima, ima-ascii, aael, dstack)`},
 		{"NELR", "", `unknown format "NELR"`},
 		{strings.Repeat("x", 1000), "", `unknown format "` + strings.Repeat("x", 40) + `"`},
 		{"nelr", "array", "nelr has no dialects"},

@@ -232,7 +232,7 @@ func CommonSpace(sights []Sight, p mrlog.Platform, stated bool) (mrlog.Space, er
 	}
 	for i := range sights {
 		if s := &sights[i]; slices.Contains(s.Spaces, mrlog.PCR) && !stated && !s.OfPlatform(p) {
-			return mrlog.NoSpace, fmt.Errorf("%w of %s: it is of PCRs in the banks %v, the other logs of registers of %s", ErrPlatform, s.Name, s.Algs, p)
+			return mrlog.NoSpace, fmt.Errorf("%w of %s: it is of PCRs in the banks %v, the other logs of registers of %s: are they of one machine?", ErrPlatform, s.Name, s.Algs, p)
 		}
 	}
 	return mrlog.CCMR, nil

@@ -51,23 +51,56 @@ func Sniff(start []byte) (Kind, error) {
 	if isGzip(start) {
 		k.Wrapping = Gzip
 		inner := gunzipStart(start)
-		if w, _ := unwrapText(inner); w != NoWrapping || isGzip(inner) {
+		if w, _ := unwrapText(inner, len(start) >= DetectSize || len(inner) >= DetectSize); w != NoWrapping || isGzip(inner) {
 			if w == NoWrapping {
 				w = Gzip
 			}
-			return k, fmt.Errorf("%w: it is %s in gzip, and one layer is unwrapped: take one off", ErrFormat, w)
+			return k, &LayersError{Gzip, w}
 		}
 		return k.inside(inner)
 	}
-	w, inner := unwrapText(start)
+	cut := len(start) >= DetectSize
+	w, inner := unwrapText(start, cut)
 	if w == NoWrapping {
+		if err := twice(start, cut); err != nil {
+			return k, err
+		}
 		return k.inside(start)
 	}
 	k.Wrapping = w
 	if isGzip(inner) {
-		return k, fmt.Errorf("%w: it is gzip in %s, and one layer is unwrapped: take one off", ErrFormat, w)
+		return k, &LayersError{w, Gzip}
 	}
 	return k.inside(inner)
+}
+
+// LayersError says that an input is wrapped more than once. It wraps
+// [ErrFormat].
+type LayersError struct {
+	Outer, Inner Wrapping
+}
+
+// Error names the layers.
+func (e *LayersError) Error() string {
+	return fmt.Sprintf("%v: it is %s in %s, and one layer is unwrapped: take one off", ErrFormat, e.Inner, e.Outer)
+}
+
+// Unwrap returns ErrFormat.
+func (e *LayersError) Unwrap() error { return ErrFormat }
+
+// twice tells of text that stands for text, and this for bytes that are
+// recognised.
+func twice(start []byte, cut bool) error {
+	for _, outer := range []Wrapping{Hex, Base64} {
+		text, err := unwrapped(start, outer, cut)
+		if err != nil {
+			continue
+		}
+		if inner, _ := unwrapText(text, cut); inner != NoWrapping {
+			return &LayersError{outer, inner}
+		}
+	}
+	return nil
 }
 
 // inside detects what is wrapped.
@@ -126,11 +159,11 @@ func gunzipStart(start []byte) []byte {
 const minWrapped = 8
 
 // unwrapText tells whether a start is text that stands for bytes, and for
-// bytes that are recognised: hexadecimal or base64. It returns these.
-func unwrapText(start []byte) (Wrapping, []byte) {
+// bytes that are recognised: hexadecimal or base64. It returns these. A start
+// that is cut may end anywhere.
+func unwrapText(start []byte, cut bool) (Wrapping, []byte) {
 	for _, w := range []Wrapping{Hex, Base64} {
-		d := decoder{src: bytes.NewReader(start), wrapping: w, cut: len(start) >= DetectSize}
-		inner, err := io.ReadAll(&d)
+		inner, err := unwrapped(start, w, cut)
 		if err != nil || len(inner) < minWrapped {
 			continue
 		}
@@ -144,6 +177,11 @@ func unwrapText(start []byte) (Wrapping, []byte) {
 		}
 	}
 	return NoWrapping, nil
+}
+
+// unwrapped returns the bytes that a start stands for as text of a wrapping.
+func unwrapped(start []byte, w Wrapping, cut bool) ([]byte, error) {
+	return io.ReadAll(&decoder{src: bytes.NewReader(start), wrapping: w, cut: cut})
 }
 
 // convincing reports whether a format that was detected in decoded text is more

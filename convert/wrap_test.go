@@ -164,10 +164,14 @@ func TestWrappedErrors(t *testing.T) {
 // TestWrappedTwice: one layer is unwrapped.
 func TestWrappedTwice(t *testing.T) {
 	b64 := func(p []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(p)) }
+	long := []byte(sample + strings.Repeat("one more line\n", 600))
 	for what, in := range map[string][]byte{
-		"gzip in gzip":   zip(zip([]byte(sample))),
-		"base64 in gzip": zip(b64([]byte(sample))),
-		"gzip in base64": b64(zip([]byte(sample))),
+		"gzip in gzip":          zip(zip([]byte(sample))),
+		"base64 in gzip":        zip(b64([]byte(sample))),
+		"gzip in base64":        b64(zip([]byte(sample))),
+		"hexadecimal in base64": b64([]byte(hex.EncodeToString(long) + "\n")),
+		"base64 in base64":      b64(b64(long)),
+		"base64 in hexadecimal": []byte(hex.EncodeToString(b64([]byte(sample)))),
 	} {
 		_, err := convert.Open(bytes.NewReader(in), convert.Source{})
 		if !errors.Is(err, convert.ErrFormat) || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), "one layer") {

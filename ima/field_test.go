@@ -316,7 +316,7 @@ func TestCarry(t *testing.T) {
 		ascii bool // only an ASCII list refuses it
 		spoil func(r *mrlog.Record)
 	}{
-		{"content type is 5", both, func(r *mrlog.Record) { r.Type = mrlog.TypePCClient }},
+		{"content type is pcclient_std: ", both, func(r *mrlog.Record) { r.Type = mrlog.TypePCClient }},
 		{`content type is "x"`, both, func(r *mrlog.Record) { r.Type, r.Name = mrlog.TypeNamed, []byte("x") }},
 		{"another form", both, func(r *mrlog.Record) { r.Form = mrlog.FormTLV }},
 		{"was not extended", both, func(r *mrlog.Record) { r.NotExtended = true }},

@@ -136,7 +136,7 @@ func (w *writer) check(r *mrlog.Record) (sum []byte, what string) {
 	case r.Type == mrlog.TypeNamed:
 		return nil, fmt.Sprintf("content type is %.60q: a measurement list has IMA templates only", r.Name)
 	case r.Type != mrlog.TypeIMATemplate:
-		return nil, fmt.Sprintf("content type is %d: a measurement list has IMA templates (%d) only", r.Type, mrlog.TypeIMATemplate)
+		return nil, fmt.Sprintf("content type is %s: a measurement list has IMA templates only", r.Type)
 	case r.Form != mrlog.FormRaw && r.Form != mrlog.FormText:
 		return nil, "content is in another form than template data"
 	case r.NotExtended:

@@ -78,7 +78,7 @@ func (w *Writer) refuse(rec *mrlog.Record) string {
 	case rec.Type == mrlog.TypeNamed:
 		return fmt.Sprintf("content type is %.60q: only the lines of native logs (CC-CEL) can become lines", rec.Name)
 	case rec.Type != mrlog.TypeCCCEL:
-		return fmt.Sprintf("content type is %d: only the lines of native logs (CC-CEL, %d) can become lines", rec.Type, mrlog.TypeCCCEL)
+		return fmt.Sprintf("content type is %s: only the lines of native logs (CC-CEL) can become lines", rec.Type)
 	case rec.Form != mrlog.FormRaw:
 		return "content is in another form than text: it is no line of a native log"
 	case len(line) == 0:

@@ -64,5 +64,8 @@ func (e *env) noteBank(in *input) {
 	if !isIMA(h.Format) || len(h.Algs) == 0 || len(h.DerivedBanks) > 0 {
 		return
 	}
+	if !slices.Contains(in.sight.Spaces, mrlog.PCR) {
+		return // only PCRs have several banks
+	}
 	e.note("%s: the list has the digests of one bank, %s, and its values are of that; --bank ALG derives those of another", in.name, h.Algs[0].Alg)
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -123,6 +124,9 @@ func (o *convertOptions) target() (convert.Target, error) {
 		}
 		t.Dialect = "envelope"
 	}
+	if _, err := convert.Canonical(o.to); err != nil {
+		return t, usage("--to: %w", t.Check())
+	}
 	if err := t.Check(); err != nil {
 		return t, usage("%w", err)
 	}
@@ -140,6 +144,9 @@ func runConvert(ctx context.Context, e *env, o *convertOptions, args []string) e
 	t, err := o.target()
 	if err != nil {
 		return err
+	}
+	if o.onTerminal(e, t) {
+		return usage("a log in %s is bytes, and standard output is a terminal: name a file with -o", t.Format)
 	}
 	c := &conversion{e: e, o: o, from: from, target: t, args: args, stdin: e.stdin}
 	defer c.end()
@@ -163,6 +170,13 @@ func runConvert(ctx context.Context, e *env, o *convertOptions, args []string) e
 		return err
 	}
 	return c.answer()
+}
+
+// onTerminal reports whether bytes would go to a terminal, which acts on some
+// of them.
+func (o *convertOptions) onTerminal(e *env, t convert.Target) bool {
+	return o.output == "-" && columns(e.stdout) > 0 &&
+		slices.Contains([]string{convert.CELCBOR, convert.CELTLV, convert.TCG2, convert.IMA, convert.AAEL}, t.Format)
 }
 
 // output is where a conversion goes: standard output, or a file that takes the

@@ -112,13 +112,17 @@ func named(name string, err error) error {
 		err = syntax.Err
 		var not *convert.NotLogError
 		var several *convert.AmbiguousError
+		var layers *convert.LayersError
 		switch {
-		case errors.As(err, &not):
+		case errors.As(err, &not), errors.As(err, &layers):
 		case errors.As(err, &several):
 			hint = "--from FORMAT says which it is: " + strings.Join(several.Formats, ", ")
 		default:
 			hint = "--from FORMAT says what it is: " + strings.Join(convert.Names(), ", ")
 		}
+	}
+	if hint == "" && errors.As(err, &syntax) && errors.Is(err, mrlog.ErrNotInit) {
+		hint = "text that is of no other format is read as a native log; --from FORMAT says what it is"
 	}
 	return &failure{code: code, err: fmt.Errorf("%s: %w", name, err), hint: hint}
 }

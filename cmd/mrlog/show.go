@@ -41,7 +41,7 @@ event of a record that should not stand where it does; why is said at the end.
 
 On a terminal lines are cut to its width and hexadecimal to its first digits;
 below 100 columns there is no VALUE, and no EV_ or EV_EFI_ before the names of
-events. A digest and a value are those of the strongest bank. --long prints all
+events; below 60 no DIGEST. A digest and a value are those of the strongest bank. --long prints all
 that is known of each record on lines of its own. For scripts, --tsv prints
 every bank in full, one record per line; --json the same as JSON, with what was
 decoded. An IMA list has the digests of one bank: --bank derives another.
@@ -212,6 +212,7 @@ type summary struct {
 	odd      []verify.Finding // suspicious records, by their numbers as shown
 	odds     int              // how many are
 	locality int              // that the TPM was started from, as the log says; -1 if it says nothing
+	launched bool             // PCR 17 to 22 start at zero, as the log says
 	header   mrlog.Header
 }
 
@@ -311,8 +312,9 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 		hasher = verify.Hasher{Format: in.Reader.Header().Format}
 		watch  verify.Watch
 		row    shown
-		sum    = summary{locality: -1}
+		sum    summary
 		begun  bool
+		starts starts
 	)
 	derived := in.Reader.Header().Derived
 	show := func(s *shown) error {
@@ -336,9 +338,7 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 			if err := replay.Extend(batch[i : i+1]); err != nil {
 				return err
 			}
-			if l, ok := rec.StartupLocality(); ok && f.of(rec.Register) {
-				sum.locality = int(l)
-			}
+			starts.next(rec)
 			row.Record, row.number = rec, sum.records
 			sum.records++
 			if rec.HasNumber {
@@ -384,6 +384,7 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 	sum.odd, sum.odds = watch.End()
 	sum.header = in.Reader.Header()
 	sum.banks = slices.DeleteFunc(replay.Banks(), func(b mrlog.Bank) bool { return !f.of(b.Register) })
+	sum.locality, sum.launched = starts.of(sum.banks)
 	if err := v.end(&sum); err != nil {
 		return err
 	}
@@ -397,6 +398,37 @@ func (e *env) show(ctx context.Context, in *input, v view, f *filter) error {
 	}
 	e.noteAbsent(in, f)
 	return nil
+}
+
+// starts are the events of a log by which a PCR starts at another value than
+// its reset value.
+type starts struct{ zero, other, launch bool }
+
+func (s *starts) next(rec *mrlog.Record) {
+	if l, ok := rec.StartupLocality(); ok {
+		s.zero = s.zero || l == 0
+		s.other = s.other || l != 0
+	}
+	s.other = s.other || rec.Event == mrlog.EventHCRTM
+	s.launch = s.launch || rec.IsLaunch()
+}
+
+// of returns the locality that PCR 0 started from, -1 if it is not told, and
+// whether a dynamic launch started others. Not every event is believed: the
+// replay says with what it began.
+func (s *starts) of(banks []mrlog.Bank) (locality int, launched bool) {
+	locality = -1
+	for _, b := range banks {
+		last := int(b.Start[len(b.Start)-1])
+		switch i := b.Register.Index; {
+		case b.Register.Space != mrlog.PCR:
+		case i == 0 && (s.other && last > 0 || s.zero && last == 0):
+			locality = last
+		case s.launch && i >= 17 && i <= 22 && last == 0:
+			launched = true
+		}
+	}
+	return locality, launched
 }
 
 // noteAbsent tells of registers that were asked for and that the log has no

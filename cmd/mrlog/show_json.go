@@ -198,10 +198,11 @@ func (v *jsonView) end(sum *summary) error {
 	tail, err := appendJSON(nil, struct {
 		Registers []registerOutput `json:"registers"`
 		Locality  *int             `json:"startup_locality,omitempty"`
+		Launched  bool             `json:"dynamic_launch,omitempty"`
 		Padding   int64            `json:"padding,omitempty"`
 		Odd       []showSuspicion  `json:"suspicious,omitempty"`
 		Odds      int              `json:"suspected,omitempty"`
-	}{registerOutputs(sum.banks), locality, sum.header.Padding, odd, sum.odds})
+	}{registerOutputs(sum.banks), locality, sum.launched, sum.header.Padding, odd, sum.odds})
 	if err != nil {
 		return err
 	}

@@ -16,12 +16,11 @@ import (
 	"mrlog.dev/internal/term"
 )
 
-// Columns of the table. A narrow one takes room from the others for the event;
-// minWidth leaves that enough to be recognised.
+// Columns of the table. A narrow one takes room from the others for the event.
 const (
 	registerWidth = 8
 	contentWidth  = 7
-	minWidth      = 72
+	slim          = 60 // of which DIGEST would leave nothing for the event
 	narrow        = 100
 	wide          = 120
 )
@@ -40,6 +39,8 @@ type layout struct {
 func layoutOf(table int, format string) layout {
 	l := layout{number: 6, types: len("pcclient_std"), digest: 12, value: 12}
 	switch {
+	case table > 0 && table < slim:
+		l = layout{number: 4, types: len("systemd"), short: true}
 	case table > 0 && table < narrow:
 		l = layout{number: 4, types: len("systemd"), digest: 6, short: true}
 	case table > 0 && table < wide:
@@ -194,6 +195,9 @@ func (sum *summary) print(out io.Writer) error {
 	}
 	if sum.locality >= 0 {
 		fmt.Fprintf(out, "pcr0 starts at locality %d, as the log says\n", sum.locality)
+	}
+	if sum.launched {
+		fmt.Fprintln(out, "pcr17 to pcr22 start at zero: the log tells of a dynamic launch")
 	}
 	if h := sum.header; h.SpaceAssumed {
 		fmt.Fprintf(out, "registers are taken for %s, which the log does not say; --space names another\n", h.Space)

@@ -181,7 +181,7 @@ func TestShowHostile(t *testing.T) {
 		if records < 3*len(hostileTexts) {
 			t.Fatalf("%s: %d records", name, records)
 		}
-		for _, width := range []int{72, 80, 99, 100, 119, 120, 200} {
+		for _, width := range []int{40, 59, 60, 72, 80, 99, 100, 119, 120, 200} {
 			what := fmt.Sprintf("%s at width %d", name, width)
 			got := showOf(t, log, "--width", fmt.Sprint(width))
 			printableText(t, what, got)
@@ -287,7 +287,7 @@ func TestShowCorpus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, width := range []int{72, 80, 200} {
+		for _, width := range []int{40, 60, 72, 80, 200} {
 			got := showOf(t, log, "--width", fmt.Sprint(width))
 			printableText(t, file, got)
 			for line := range strings.Lines(got) {

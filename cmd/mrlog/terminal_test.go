@@ -19,6 +19,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"mrlog.dev/convert"
 )
 
 // terminal is a pseudo terminal: what a program writes to its tty is in its
@@ -217,6 +219,32 @@ func TestTerminalHostile(t *testing.T) {
 		harmless(t, fmt.Sprintf("%q", args), screen)
 		if code := cmd.ProcessState.ExitCode(); code < 0 || code > 4 {
 			t.Errorf("%q: exit %d", args, code)
+		}
+	}
+}
+
+// Bytes do not go to a terminal: some of them it would act on.
+func TestTerminalBytes(t *testing.T) {
+	for _, format := range convert.Written() {
+		p := openTerminal(t, 80)
+		path := filepath.Join(t.TempDir(), "log")
+		if err := os.WriteFile(path, []byte("INIT sha384/"+strings.Repeat("0", 96)+"\nexample.org/app Started x\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("mrlog", "convert", "--to", format, path)
+		cmd.Stdout, cmd.Stderr = p.tty, p.tty
+		err := cmd.Run()
+		screen := p.screen()
+		if format == convert.CELSeq {
+			screen = strings.ReplaceAll(screen, "\x1e", "") // its record separator
+		}
+		harmless(t, format, screen)
+		switch {
+		case err == nil:
+		case strings.Contains(screen, format+" is bytes, and standard output is a terminal: name a file with -o\n"):
+		case strings.Contains(screen, "content "): // what the format cannot carry
+		default:
+			t.Errorf("%s: %v\n%s", format, err, screen)
 		}
 	}
 }

@@ -197,6 +197,10 @@ func appendJSON(dst []byte, v any) ([]byte, error) {
 	return term.JSON(dst, bytes.TrimSuffix(b.Bytes(), []byte{'\n'})), nil
 }
 
+// minWidth is the narrowest table: the beginning of an event is still to be
+// seen. What says that it is narrower is no terminal that a person looks at.
+const minWidth = 40
+
 // columns returns the width of the terminal behind w, or 0 if there is none.
 func columns(w io.Writer) int {
 	f, ok := w.(*os.File)
@@ -204,7 +208,7 @@ func columns(w io.Writer) int {
 		return 0
 	}
 	width, _, err := xterm.GetSize(int(f.Fd()))
-	if err != nil || width < 40 {
+	if err != nil || width < minWidth {
 		return 80
 	}
 	return width

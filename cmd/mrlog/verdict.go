@@ -133,7 +133,11 @@ func (e *env) printReport(r *verify.Report) error {
 		}
 	}
 	if r.NotExtended > 0 {
-		fmt.Fprintf(&b, "  %s not extended: nothing proves what is in them\n", count(r.NotExtended, "record"))
+		them := "them"
+		if r.NotExtended == 1 {
+			them = "it"
+		}
+		fmt.Fprintf(&b, "  %s not extended: nothing proves what is in %s\n", count(r.NotExtended, "record"), them)
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "  %s\n", findingText(f))
