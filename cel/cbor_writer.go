@@ -123,7 +123,7 @@ func appendCBORRecord(b []byte, r *mrlog.Record) ([]byte, string) {
 func checkCBOR(r *mrlog.Record) string {
 	switch r.Form {
 	case mrlog.FormJSON:
-		return fmt.Sprintf("content of %s is a JSON value", describeType(r))
+		return fmt.Sprintf("content of %s is a JSON value, and this form holds bytes", describeType(r))
 	case mrlog.FormCBOR:
 		if len(r.Name) != 0 || r.Event != 0 {
 			return fmt.Sprintf("content of %s is a CBOR item and has fields beside it", describeType(r))

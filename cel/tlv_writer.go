@@ -110,7 +110,7 @@ func (t *TLVWriter) check(r *mrlog.Record) (indexType byte, what string) {
 	case isField(byte(r.Type)):
 		return 0, fmt.Sprintf("content type %d is the number of a field in TLV", r.Type)
 	case r.Form == mrlog.FormJSON:
-		return 0, fmt.Sprintf("content of %s is a JSON value", describeType(r))
+		return 0, fmt.Sprintf("content of %s is a JSON value, and this form holds bytes", describeType(r))
 	case r.Form == mrlog.FormCBOR:
 		return 0, fmt.Sprintf("content of %s is a CBOR item", describeType(r))
 	}

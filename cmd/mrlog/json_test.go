@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"mrlog.dev"
 )
 
 // jsonPage is the contract of --json, and the tests below what holds the
@@ -223,12 +225,18 @@ func TestJSONPageComplete(t *testing.T) {
 func TestJSONPageShow(t *testing.T) {
 	tables := readJSONPage(t)
 	// One log has no dialect but an assumed space, the next the reverse; the
-	// last has padding, and tells where the TPM was started.
+	// third has padding, and tells where the TPM was started; the last tells of
+	// a dynamic launch.
+	launch := mrlog.Record{
+		Register: mrlog.Register{Space: mrlog.PCR, Index: 17}, Type: mrlog.TypePCClient, Event: 0x402,
+		Digests: []mrlog.Digest{{Alg: mrlog.SHA256, Sum: make([]byte, 32)}},
+	}
 	seen := make(map[string]bool)
 	for _, log := range []string{
 		"INIT sha384/" + strings.Repeat("0", 96) + "\n",
 		`{"log":[]}`,
 		string(tcgLog(t, tcgFixture(), 8)),
+		string(tcgLog(t, []mrlog.Record{launch}, 0)),
 	} {
 		var out bytes.Buffer
 		if code := runInProcess(strings.NewReader(log), &out, os.Stderr, "show", "--json", "-"); code != 0 {
