@@ -151,12 +151,17 @@ func (c *conversion) open() error {
 }
 
 // forTarget maps the registers of a log that the target has no numbers for: a
-// TCG log has run-time registers as CC-MRs, dstack the other way round.
+// TCG log and TLV have run-time registers as CC-MRs, dstack the other way round.
 func (c *conversion) forTarget(all []convert.Sight) (convert.Placement, error) {
 	var from, to mrlog.Space
 	switch c.target.Format {
 	case convert.TCG2, convert.AAEL:
 		from, to = mrlog.RTMR, mrlog.CCMR
+	case convert.CELTLV:
+		// An index alone is an RTMR's in native logs only.
+		if slices.Contains([]string{convert.IMA, convert.IMAASCII, convert.Dstack, convert.AAELText}, all[0].Format) {
+			from, to = mrlog.RTMR, mrlog.CCMR
+		}
 	case convert.Dstack:
 		from, to = mrlog.CCMR, mrlog.RTMR
 	}
