@@ -210,10 +210,11 @@ func (h *Hasher) template(rec *mrlog.Record, d mrlog.Digest) Content {
 		return Opaque
 	}
 	if len(d.Sum) > sha1Size && filled(d.Sum[sha1Size:], 0) {
-		if h.sum = mrlog.SHA1.AppendSum(h.sum[:0], rec.Content); !bytes.Equal(h.sum, d.Sum[:sha1Size]) {
-			return Differs
+		padded := d.Sum[:sha1Size]
+		if h.sum = mrlog.SHA1.AppendSum(h.sum[:0], rec.Content); bytes.Equal(h.sum, padded) || filled(padded, 0xFF) {
+			return Opaque
 		}
-		return Opaque
+		return Differs
 	}
 	if slices.Contains(h.derived, d.Alg) {
 		return Matches // it was computed from the content

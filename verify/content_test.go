@@ -138,8 +138,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestViolation: nothing but 0xFF is what the kernel extends for a violation. A
-// digest of bytes that are no UTF-8 is one like others.
+// TestViolation: nothing but 0xFF is what the kernel extends for a violation, in
+// older ones with zeros behind it in other banks than SHA-1. A digest of bytes that are no UTF-8 is one like others.
 func TestViolation(t *testing.T) {
 	rec := mrlog.Record{Type: mrlog.TypeIMATemplate, Name: []byte("ima-ng"), Content: []byte("altered")}
 	var h verify.Hasher
@@ -147,6 +147,11 @@ func TestViolation(t *testing.T) {
 		for _, alg := range []mrlog.Alg{mrlog.SHA1, mrlog.SHA256} {
 			if got := h.Content(&rec, mrlog.Digest{Alg: alg, Sum: bytes.Repeat([]byte{fill}, alg.Size())}); got != want {
 				t.Errorf("%s digest of bytes %#x: %s, want %s", alg, fill, got, want)
+			}
+			padded := make([]byte, 32)
+			copy(padded, bytes.Repeat([]byte{fill}, 20))
+			if got := h.Content(&rec, mrlog.Digest{Alg: mrlog.SHA256, Sum: padded}); got != want {
+				t.Errorf("padded digest of bytes %#x: %s, want %s", fill, got, want)
 			}
 		}
 	}
