@@ -111,13 +111,15 @@ func label(f *ima.Field) string {
 	return ""
 }
 
+// digestText is a digest as it stands, but for what it is of and by which
+// algorithm where that is no single word: both are as the record says.
 func digestText(d ima.Digest) string {
 	text := hex.EncodeToString(d.Sum)
 	if d.Name != "" {
-		text = d.Name + ":" + text
+		text = word(d.Name) + ":" + text
 	}
 	if d.Type != "" && d.Type != "ima" {
-		text = d.Type + ":" + text
+		text = word(d.Type) + ":" + text
 	}
 	return text
 }
