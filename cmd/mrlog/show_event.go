@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -54,6 +55,9 @@ func eventText(rec *mrlog.Record, width int) string {
 		}
 		if text, ok := firmwareText(rec); ok {
 			return text
+		}
+		if data, ok := tss2Of(rec); ok {
+			return tss2Text(data, content)
 		}
 		return term.Printable(content)
 	case mrlog.FormCBOR:
@@ -209,6 +213,10 @@ func appendEvent(dst []byte, rec *mrlog.Record) []byte {
 		if s, ok := systemdOf(rec); ok {
 			return appendSystemd(dst, &s)
 		}
+	case mrlog.TypeNamed:
+		if data, ok := tss2Of(rec); ok {
+			return appendTSS2(dst, data)
+		}
 	case mrlog.TypeIMATemplate, mrlog.TypeIMATLV:
 		if rec.Form == mrlog.FormRaw {
 			return appendIMA(dst, rec)
@@ -299,6 +307,36 @@ func appendSystemd(dst []byte, c *systemd.Content) []byte {
 		Boot      string  `json:"boot,omitempty"`
 		Timestamp uint64  `json:"timestamp,omitempty"`
 	}{"systemd", c.String, c.EventType, c.NVIndexName, mapped, c.BootID, c.Timestamp})
+}
+
+// tss2Of returns what tpm2-tss measured; false if the record is none of its.
+func tss2Of(rec *mrlog.Record) ([]byte, bool) {
+	if len(rec.Content) > maxDecoded {
+		return nil, false
+	}
+	return cel.MeasuredTSS2(rec)
+}
+
+// tss2Text is the data that was measured, if it is text, and what is said of it.
+func tss2Text(data, content []byte) string {
+	if len(data) == 0 || !utf8.Valid(data) || term.Printable(data) != string(data) {
+		return term.Printable(content)
+	}
+	return "measured " + strconv.Quote(string(data)) + ": " + term.Printable(content)
+}
+
+func appendTSS2(dst, data []byte) []byte {
+	v := struct {
+		Kind string `json:"kind"`
+		Text string `json:"text,omitempty"`
+		Data string `json:"data,omitempty"`
+	}{Kind: "application"}
+	if utf8.Valid(data) {
+		v.Text = string(data)
+	} else {
+		v.Data = hex.EncodeToString(data)
+	}
+	return appendValue(dst, v)
 }
 
 // states are the values of a change of state.

@@ -326,11 +326,14 @@ func celLog(t testing.TB, records []mrlog.Record) []byte {
 	return b.Bytes()
 }
 
-// jsonFixture is what only JSON carries: systemd's own content. The digests are
-// keyed ones, so that nothing can be said of them.
+// jsonFixture is what only JSON carries: the contents of systemd and of
+// tpm2-tss. Those of systemd have keyed digests, so that nothing can be said of
+// them.
 var jsonFixture = `[
 {"pcr":11,"digests":[{"hashAlg":"sha256","digest":"51e6b92f405d1f98d96e3de343d61d420ad6923b25de21d766f9298192f14fed"}],"content_type":"systemd","content":{"nvIndexName":"hardware","string":"cryptsetup:root:x","bootId":"0123456789abcdef0123456789abcdef","timestamp":1234567,"eventType":"volume-key"}},
-{"rtmr":2,"mapped_pcr":11,"digests":[{"hashAlg":"sha384","digest":"` + strings.Repeat("0", 96) + `"}],"content_type":"systemd","content":{"string":"a key","eventType":"volume-key"}}
+{"rtmr":2,"mapped_pcr":11,"digests":[{"hashAlg":"sha384","digest":"` + strings.Repeat("0", 96) + `"}],"content_type":"systemd","content":{"string":"a key","eventType":"volume-key"}},
+{"pcr":16,"digests":[{"hashAlg":"sha256","digest":"51e6b92f405d1f98d96e3de343d61d420ad6923b25de21d766f9298192f14fed"}],"content_type":"tss2","content":{"data":"656e7465722d696e69747264","event":{"app":"x"}}},
+{"pcr":16,"digests":[{"hashAlg":"sha256","digest":"ea5dbf9596d187e9500f23e9a680109475341cf4e81f7e043f7d97152c10772f"}],"content_type":"tss2","content":{"data":"ff00"}}
 ]`
 
 // dstackFixture is what an agent of dstack gives, and leaves out.
