@@ -321,33 +321,6 @@ func (c *Checker) tally(reg mrlog.Register, alg mrlog.Alg) *tally {
 	return t
 }
 
-func (c *Checker) finding(number int64, rec *mrlog.Record, alg mrlog.Alg, text string) Finding {
-	return Finding{Log: c.log.Name, Register: rec.Register, Alg: alg, Number: uint64(number), Span: rec.Span, Text: text}
-}
-
-func (c *Checker) find(number int64, rec *mrlog.Record, alg mrlog.Alg, text string) {
-	c.lane.found++
-	c.add(c.finding(number, rec, alg, text), c.lane.place(rec))
-}
-
-func (c *Checker) add(f Finding, place int64) {
-	list := &c.findings
-	if !f.Whole && c.lane.reached > 0 {
-		list = &c.after
-	}
-	if len(*list) < MaxFindings {
-		*list = append(*list, found{f, place, c.found})
-	}
-	c.found++
-}
-
-func (c *Checker) remark(f Finding) {
-	c.rep.Remarked++
-	if len(c.rep.Remarks) < MaxFindings {
-		c.rep.Remarks = append(c.rep.Remarks, f)
-	}
-}
-
 // Report compares the replay of all logs with what was expected. It ends the
 // verification: call it once.
 func (c *Checker) Report() *Report {
@@ -413,37 +386,6 @@ func (c *Checker) report(prefix bool) *Report {
 		}
 	}
 	return &rep
-}
-
-// odd adds what only the whole of the logs shows: of the accepted parts, and what
-// is about a record that follows these.
-func (c *Checker) odd(rep *Report, cut []*lane) {
-	var ended []mrlog.Register
-	for _, l := range cut {
-		ended = append(ended, l.register)
-	}
-	findings, found, later := &rep.Findings, &rep.Found, c.watch.end(nil)
-	if c.o.Contents != Strict {
-		findings, found = &rep.Remarks, &rep.Remarked
-		*findings = slices.Clip(*findings) // of all reports
-	}
-	add := func(list *[]Finding, all *int, f Finding) {
-		if *all++; len(*list) < MaxFindings {
-			*list = append(*list, f)
-		}
-	}
-	for _, f := range c.watch.end(ended) {
-		add(findings, found, f.Finding)
-	}
-	for _, f := range later {
-		switch {
-		case !follows(cut, &f):
-		case c.o.Contents == Strict:
-			add(&rep.Later, &rep.FoundLater, f.Finding)
-		default:
-			add(findings, found, f.Finding)
-		}
-	}
 }
 
 // clears reports whether a dynamic launch may have cleared a bank before.

@@ -71,37 +71,3 @@ func (l *lane) ends(banks []mrlog.Bank) bool {
 		})
 	})
 }
-
-// sort puts the findings in the order in which they were made, those that are
-// about what follows the accepted part of a register's log apart.
-func (c *Checker) sort(rep *Report, cut []*lane) {
-	all := slices.Concat(c.findings, c.after)
-	slices.SortFunc(all, func(a, b found) int { return a.made - b.made })
-	for _, f := range all {
-		list := &rep.Findings
-		if follows(cut, &f) {
-			list = &rep.Later
-		}
-		if len(*list) < MaxFindings {
-			*list = append(*list, f.Finding)
-		}
-	}
-	for _, l := range cut {
-		rep.FoundLater += l.found - l.sound
-	}
-	rep.Found = c.found - rep.FoundLater
-}
-
-// follows reports whether a finding is about what follows the accepted part of
-// its register's log.
-func follows(cut []*lane, f *found) bool {
-	return slices.ContainsFunc(cut, func(l *lane) bool { return !f.Whole && l.register == f.Register && f.place > l.reached })
-}
-
-// found is a finding with its place among the records of its register, and
-// among all findings.
-type found struct {
-	Finding
-	place int64
-	made  int
-}
