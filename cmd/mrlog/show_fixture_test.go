@@ -5,115 +5,44 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
 	"strings"
 	"testing"
-	"unicode/utf16"
 
 	"mrlog.dev"
 	"mrlog.dev/cel"
+	"mrlog.dev/internal/eventdata"
 	"mrlog.dev/tcg"
 )
 
-// packed puts event data together: numbers little-endian in the size of their
-// type, strings and bytes as they are, wide strings as UTF-16.
-func packed(parts ...any) []byte {
-	le := binary.LittleEndian
-	var p []byte
-	for _, part := range parts {
-		switch v := part.(type) {
-		case uint8:
-			p = append(p, v)
-		case uint16:
-			p = le.AppendUint16(p, v)
-		case uint32:
-			p = le.AppendUint32(p, v)
-		case uint64:
-			p = le.AppendUint64(p, v)
-		case string:
-			p = append(p, v...)
-		case []byte:
-			p = append(p, v...)
-		case wide16:
-			for _, c := range utf16.Encode([]rune(string(v))) {
-				p = le.AppendUint16(p, c)
-			}
-		default:
-			panic("packed: a type that it does not know")
-		}
-	}
-	return p
-}
-
-type wide16 string
-
-// guidBytes is a GUID as it stands in memory.
-func guidBytes(text string) []byte {
-	p, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
-	if err != nil || len(p) != 16 {
-		panic("guidBytes: " + text)
-	}
-	return []byte{p[3], p[2], p[1], p[0], p[5], p[4], p[7], p[6], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15]}
-}
-
+// Short names: the fixtures are full of them.
 const (
-	globalGUID   = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
-	securityGUID = "d719b2cb-3d3a-4596-a3bc-dad00e67656f"
-	ownerGUID    = "77fa9abd-0359-4d32-bd60-28f4e78f784b"
+	globalGUID   = eventdata.Global
+	securityGUID = eventdata.Security
+	ownerGUID    = eventdata.Owner
 	vendorGUID   = "00112233-4455-6677-8899-aabbccddeeff"
 )
 
-func variableData(space, name string, contents []byte) []byte {
-	return packed(guidBytes(space), uint64(len(utf16.Encode([]rune(name)))), uint64(len(contents)), wide16(name), contents)
-}
+type wide16 = eventdata.Wide
 
-// signatureList is an EFI_SIGNATURE_LIST of one entry.
-func signatureList(typ string, data []byte) []byte {
-	return packed(guidBytes(typ), uint32(28+16+len(data)), uint32(0), uint32(16+len(data)), guidBytes(ownerGUID), data)
-}
+var (
+	packed       = eventdata.Bytes
+	guidBytes    = eventdata.GUID
+	variableData = eventdata.Variable
+)
 
-func derValue(tag byte, parts ...[]byte) []byte {
-	body := bytes.Join(parts, nil)
-	n := len(body)
-	switch {
-	case n < 0x80:
-		return append([]byte{tag, byte(n)}, body...)
-	case n < 0x100:
-		return append([]byte{tag, 0x81, byte(n)}, body...)
-	}
-	return append([]byte{tag, 0x82, byte(n >> 8), byte(n)}, body...)
-}
-
-// certificateOf is an X.509 certificate as far as its names.
+// certificateOf is signed by one that has no country.
 func certificateOf(cn string) []byte {
-	rdn := func(oid, text string) []byte {
-		id, _ := hex.DecodeString(oid)
-		return derValue(0x31, derValue(0x30, derValue(0x06, id), derValue(0x0C, []byte(text))))
-	}
-	issuer := derValue(0x30, rdn("55040a", "Root, Inc."))
-	subject := derValue(0x30, rdn("550406", "DE"), rdn("55040a", "Test Ltd"), rdn("550403", cn))
-	tbs := derValue(0x30, derValue(0xA0, derValue(0x02, []byte{2})), derValue(0x02, []byte{0x12, 0x34}), derValue(0x30), issuer, derValue(0x30), subject, derValue(0x30))
-	return derValue(0x30, tbs, derValue(0x30), derValue(0x03, []byte{0}))
-}
-
-func pathNode(typ, subtype byte, parts ...any) []byte {
-	data := packed(parts...)
-	return packed(typ, subtype, uint16(4+len(data)), data)
+	der, rdn := eventdata.DER, eventdata.RDN
+	return eventdata.Certificate(
+		der(0x30, rdn("55040a", "Root, Inc.", 0x0C)),
+		der(0x30, rdn("550406", "DE", 0x0C), rdn("55040a", "Test Ltd", 0x0C), rdn("550403", cn, 0x0C)),
+	)
 }
 
 // devicePath leads to a file on a disk.
 func devicePath(file string) []byte {
-	return packed(
-		pathNode(2, 1, uint32(0x0A0341D0), uint32(0)), pathNode(1, 1, byte(0), byte(3)),
-		pathNode(4, 1, uint32(1), uint64(0x800), uint64(0x1000), guidBytes("507a4a79-eca4-4fd0-8bbc-d5f4fac3e723"), byte(2), byte(2)),
-		pathNode(4, 4, wide16(file), uint16(0)), "\x7F\xFF\x04\x00",
-	)
-}
-
-func imageData(file string) []byte {
-	path := devicePath(file)
-	return packed(uint64(0x1000), uint64(4096), uint64(0), uint64(len(path)), path)
+	return eventdata.Path(eventdata.PCIRoot(), eventdata.PCI(), eventdata.Disk(), eventdata.File(file))
 }
 
 // gptData is a partition table of one partition.
@@ -172,8 +101,8 @@ func tcgFixture() []mrlog.Record {
 	add(1, evTables2, other, packed("\x04ACPI", uint64(1), guidBytes("8868e871-e4f1-11d3-bc22-0080c73c8881"), uint64(0x7F00)))
 	whole(7, evConfig, variableData(globalGUID, "SecureBoot", []byte{1}))
 	whole(7, evConfig, variableData(securityGUID, "db", packed(
-		signatureList("a5c059a1-94e4-4aa7-87b5-ab155c2bf072", certificateOf("Test DB 2026")),
-		signatureList("c1c41626-504c-4092-aca9-41f936934328", bytes.Repeat([]byte{0xAB}, 32)))))
+		eventdata.List(eventdata.X509, certificateOf("Test DB 2026")),
+		eventdata.List(eventdata.SHA256, bytes.Repeat([]byte{0xAB}, 32)))))
 	whole(7, evConfig, variableData(securityGUID, "dbx", nil))
 	whole(7, evConfig, variableData(vendorGUID, "Blob", []byte{0xFF, 0x00, 0xFE}))
 	whole(7, evConfig, variableData(globalGUID, "PK", []byte("short")))
@@ -184,12 +113,12 @@ func tcgFixture() []mrlog.Record {
 	order := packed(uint16(1), uint16(2))
 	add(1, evBoot, order, variableData(globalGUID, "BootOrder", order))
 	path := devicePath(`\EFI\BOOT\BOOTX64.EFI`)
-	boot := packed(uint32(1), uint16(len(path)), wide16("Linux"), uint16(0), path, wide16("quiet"), uint16(0))
+	boot := eventdata.Option(1, "Linux", path, packed(wide16("quiet"), uint16(0)))
 	add(1, evBoot, boot, variableData(globalGUID, "Boot0001", boot))
 	whole(5, evGPT, gptData("EFI system"))
-	add(4, evApplication, other, imageData(`\EFI\BOOT\BOOTX64.EFI`))
+	add(4, evApplication, other, eventdata.Image(path))
 	whole(7, evAuthority, variableData(securityGUID, "db", packed(guidBytes(ownerGUID), certificateOf("Test DB 2026"))))
-	whole(7, evAuthority, variableData("605dab50-e046-4300-abb6-3dd810dd8b23", "SbatLevel", []byte("sbat,1,2022052400\ngrub,2\n")))
+	whole(7, evAuthority, variableData(eventdata.Shim, "SbatLevel", []byte("sbat,1,2022052400\ngrub,2\n")))
 	add(4, 5, []byte("Calling EFI Application"), []byte("Calling EFI Application from Boot Option"))
 	grub := "linux /vmlinuz root=/dev/vda1"
 	add(8, evIPL, []byte(grub), []byte("grub_cmd: "+grub+"\x00"))
@@ -201,10 +130,7 @@ func tcgFixture() []mrlog.Record {
 	whole(9, mrlog.EventTag, uint32(0x12345678), uint32(3), "\x01\x02\x03")
 	agent := "example.org/puller PullImage docker.io/busybox:1"
 	whole(16, mrlog.EventTag, uint32(0x4141454C), uint32(len(agent)), agent)
-	windows := func(id uint32, parts ...any) []byte {
-		data := packed(parts...)
-		return packed(id, uint32(len(data)), data)
-	}
+	windows := eventdata.Windows
 	whole(12, mrlog.EventTag, windows(
 		0x40010001,
 		windows(0x00020002, uint64(17)), windows(0x00050001, uint8(0)),
@@ -213,23 +139,18 @@ func tcgFixture() []mrlog.Record {
 		windows(0x0005000F, uint64(0x000A000000000000), uint16(10), uint16(0xB), uint32(32), wide16("Base"), uint16(0), bytes.Repeat([]byte{0xA5}, 32)),
 	))
 	setting := func(index uint32, label string, parts ...any) {
-		info := packed(parts...)
-		add(index, evPlatformConfig, info, packed(label, make([]byte, 16-len(label)), uint32(len(info)), info))
+		add(index, evPlatformConfig, packed(parts...), eventdata.Config(label, parts...))
 	}
-	block := func(typ uint16, parts ...any) []byte {
-		data := packed(parts...)
-		return packed(typ, uint16(8+len(data)), uint32(0), data)
-	}
-	setting(1, "td_hob", block(1, uint32(9), make([]byte, 44)),
-		block(3, make([]byte, 16), uint32(7), uint32(7), uint64(0x100000), uint64(1<<31)),
-		block(4, guidBytes("6a0c5870-d4ed-44f4-a135-dd238b6f0c8d"), "DSDT"), block(0xFFFF))
+	setting(1, "td_hob", eventdata.HOB(1, uint32(9), make([]byte, 44)),
+		eventdata.HOB(3, make([]byte, 16), uint32(7), uint32(7), uint64(0x100000), uint64(1<<31)),
+		eventdata.HOB(4, guidBytes("6a0c5870-d4ed-44f4-a135-dd238b6f0c8d"), "DSDT"), eventdata.HOB(0xFFFF))
 	setting(1, "secure_authority", "\x01\x02")
 	setting(2, "td_payload_svn", uint64(3))
 	setting(2, "td_payload_info", "console=hvc0\x00")
 	whole(0, 0x11, "GCE NonHostInfo\x00", uint8(4), make([]byte, 15))
 	add(2, evSPDM, other, packed("SPDM Device Sec\x00", uint16(1), uint16(0), uint32(1), uint32(1), "\x01\x01", uint16(3), "\x0A\x0B\x0C",
 		uint16(0), uint16(0), uint16(0x8086), uint16(0x1234), make([]byte, 8)))
-	spdmPath := packed(pathNode(2, 1, uint32(0x0A0341D0), uint32(0)), "\x7F\xFF\x04\x00")
+	spdmPath := eventdata.Path(eventdata.PCIRoot())
 	add(2, evSPDM, other, packed("SPDM Device Sec2", uint16(2), uint8(0), uint8(0), uint32(0), uint32(2), uint32(0), uint32(3), uint64(0),
 		uint64(len(spdmPath)), spdmPath, "\x0A\x0B\x0C"))
 	whole(14, evDstackEvent, packed(uint32(evDstackEvent), ":compose-hash:", "\xab\xcd"))

@@ -20,6 +20,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"mrlog.dev"
+	"mrlog.dev/internal/eventdata"
 	"mrlog.dev/internal/reallogs"
 )
 
@@ -125,11 +126,11 @@ func hostileLogs(t *testing.T) map[string][]byte {
 	for _, text := range hostileTexts {
 		add(evConfig, variableData(globalGUID, text, []byte{1}))
 		add(evConfig, variableData(globalGUID, "SbatLevel", []byte(text)))
-		add(evConfig, variableData(securityGUID, "db", signatureList("a5c059a1-94e4-4aa7-87b5-ab155c2bf072", certificateOf(text))))
+		add(evConfig, variableData(securityGUID, "db", eventdata.List(eventdata.X509, certificateOf(text))))
 		path := devicePath(text)
 		if len(path) < 1<<16 {
-			add(evApplication, imageData(text))
-			add(evBoot, variableData(globalGUID, "Boot0001", packed(uint32(1), uint16(len(path)), wide16(text), uint16(0), path)))
+			add(evApplication, eventdata.Image(path))
+			add(evBoot, variableData(globalGUID, "Boot0001", eventdata.Option(1, text, path, nil)))
 		}
 		add(evGPT, gptData(text))
 		for _, prefix := range []string{"", "grub_cmd: ", "kernel_cmdline: ", "/"} {

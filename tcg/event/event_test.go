@@ -75,11 +75,11 @@ var decodings = []struct {
 	{"Secure Boot absent", 0x80000001, variable(global, "SecureBoot", nil), "SecureBoot: empty", `"size":0`},
 	{"Secure Boot of two bytes", 0x80000001, variable(global, "SecureBoot", []byte{1, 1}), "undecodable (SecureBoot: 2 bytes, not one): SecureBoot: 0101", `"data":"0101"`},
 	{
-		"db", 0x80000001, variable(security, "db", append(list(x509, len(certificate("A")), certificate("A")), list(sha256ID, 32, make([]byte, 32))...)),
+		"db", 0x80000001, variable(security, "db", append(list(x509, certificate("A")), list(sha256ID, make([]byte, 32))...)),
 		"db: 1 certificate (CN=A), 1 hash", `"signatures":[{"type":"x509","owner":"77fa9abd-0359-4d32-bd60-28f4e78f784b","subject":"CN=A,O=Test Ltd,C=DE","issuer":"O=Root\\, Inc.,C=DE","serial":"1234","sha256":"`,
 	},
-	{"dbx of two hashes", 0x80000001, variable(security, "dbx", list(sha256ID, 32, make([]byte, 32), make([]byte, 32))), "dbx: 2 hashes", `"type":"sha256"`},
-	{"dbx, cut", 0x80000001, variable(security, "dbx", append(list(sha256ID, 32, make([]byte, 32)), 1, 2)), "undecodable (dbx: 2 bytes after the last signature list): dbx: 1 hash", `"undecodable":"dbx: 2 bytes after the last signature list"`},
+	{"dbx of two hashes", 0x80000001, variable(security, "dbx", list(sha256ID, make([]byte, 32), make([]byte, 32))), "dbx: 2 hashes", `"type":"sha256"`},
+	{"dbx, cut", 0x80000001, variable(security, "dbx", append(list(sha256ID, make([]byte, 32)), 1, 2)), "undecodable (dbx: 2 bytes after the last signature list): dbx: 1 hash", `"undecodable":"dbx: 2 bytes after the last signature list"`},
 	{"PK that is no list", 0x80000001, variable(global, "PK", bytes.Repeat([]byte{0xFF}, 40)), "undecodable (PK: a signature list of 4294967295 bytes in 40): PK: no signatures", ``},
 	{"authority", 0x800000E0, variable(security, "db", bytesOf(guid(owner), certificate("UEFI CA"))), "db: CN=UEFI CA", `"signature":{"type":"x509","owner":"77fa`},
 	{"authority of a hash", 0x800000E0, variable(security, "db", make([]byte, 48)), "db: sha256:" + strings.Repeat("00", 32), ``},
@@ -101,7 +101,7 @@ var decodings = []struct {
 	{"variable with text", 0x80000001, variable(owner, "Any", []byte("hello")), "Any: hello", `"text":"hello"`},
 	{"variable with bytes", 0x80000001, variable(owner, "Any", []byte{1, 2}), "Any: 0102", `"data":"0102"`},
 	{"variable, cut", 0x80000001, variable(owner, "Any", []byte{1, 2})[:36], "undecodable (a variable that is longer than the data): bd9afa775903324dbd6028f4e78f784b03000000000000000200000000000000… (36 bytes)", ``},
-	{"SPDM policy", 0x800000E3, variable(security, "devdb", list(sha256ID, 32, make([]byte, 32))), "devdb: 1 hash", ``},
+	{"SPDM policy", 0x800000E3, variable(security, "devdb", list(sha256ID, make([]byte, 32))), "devdb: 1 hash", ``},
 
 	{"image", 0x80000003, image(path(pciRoot, pci, file)), "/EFI/BOOT/BOOTX64.EFI at PciRoot(0x0)/Pci(0x3,0x0)", `"kind":"image","address":"0x1000","size":4096,"link_time":"0x0","path":{"text":"PciRoot(0x0)/Pci(0x3,0x0)/\\EFI\\BOOT\\BOOTX64.EFI"`},
 	{"driver without a file", 0x80000004, image(path(pciRoot)), "image of 4096 bytes at PciRoot(0x0)", ``},

@@ -71,7 +71,7 @@ func FuzzPath(f *testing.F) {
 }
 
 func FuzzSignatures(f *testing.F) {
-	f.Add(append(list(x509, len(certificate("A")), certificate("A")), list(sha256ID, 32, make([]byte, 32))...))
+	f.Add(append(list(x509, certificate("A")), list(sha256ID, make([]byte, 32))...))
 	f.Add(bytesOf(guid(owner), certificate("UEFI CA")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		examine(t, record(0x80000001, variable(security, "db", data)))
@@ -119,7 +119,7 @@ func TestCut(t *testing.T) {
 func TestHostile(t *testing.T) {
 	const size = 1 << 20
 	fill := func(unit []byte) []byte { return bytes.Repeat(unit, size/len(unit)) }
-	certificates := list(x509, 0)
+	certificates := list(x509)
 	for _, c := range []struct {
 		what  string
 		event uint32
@@ -138,8 +138,8 @@ func TestHostile(t *testing.T) {
 		{"long nodes", 0x80000003, image(fill(node(2, 2, make([]byte, 60000))))},
 		{"addresses", 0x80000003, image(fill(node(2, 3, make([]byte, 60000))))},
 		{"empty lists", 0x80000001, variable(security, "db", fill(certificates))},
-		{"empty signatures", 0x80000001, variable(security, "db", list(x509, 0, make([][]byte, size/16)...))},
-		{"certificates", 0x80000001, variable(security, "db", list(x509, len(certificate("A")), slicesOf(certificate("A"), size/200)...))},
+		{"empty signatures", 0x80000001, variable(security, "db", list(x509, make([][]byte, size/16)...))},
+		{"certificates", 0x80000001, variable(security, "db", list(x509, slicesOf(certificate("A"), size/200)...))},
 		{"names", 0x800000E0, variable(security, "db", bytesOf(guid(owner), certificate(strings.Repeat("\\,", 30000))))},
 		{"attributes", 0x800000E0, variable(security, "db", bytesOf(guid(owner), long(size)))},
 		{"boot order", 0x80000002, variable(global, "BootOrder", fill([]byte{1, 0}))},
