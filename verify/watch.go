@@ -39,7 +39,8 @@ const (
 //     PCR 7, and anything in PCR 0. Boot variables, applications, authorities,
 //     partition tables and actions are not.
 //   - A launcher of Confidential Space ends its part with one LaunchSeparator.
-//     What follows with its content type is the workload's.
+//     What follows with its content type is the workload's. Its digest under
+//     another type is suspicious.
 //
 // PCRs from 8 on are the boot loader's and the system's: separators mean there
 // what these want. The zero value is ready for use.
@@ -103,6 +104,9 @@ func (w *Watch) finding(number uint64, rec *mrlog.Record, text string) Finding {
 func (w *Watch) next(number uint64, rec *mrlog.Record, place int64) (text string, later bool) {
 	if rec.NotExtended {
 		return "", false
+	}
+	if w.hidesLaunch(rec) {
+		return hiddenLaunch, false
 	}
 	r := w.of(rec)
 	if r == nil {
@@ -225,10 +229,20 @@ func (w *Watch) firmware(r *watched, rec *mrlog.Record, f found, tcg bool) strin
 	return ""
 }
 
+const hiddenLaunch = "its digest is that of a LaunchSeparator, and its type another: the type is not measured"
+
 const hiddenText = "its digest is that of an EV_SEPARATOR, and its type another: the type is not measured"
 
-// separates reports whether a digest of a record is that of a separator.
-func (w *Watch) separates(rec *mrlog.Record) bool {
+// endings are what is hashed of separators: those of a firmware that tell of no
+// error, and that of a launcher which has nothing to tell.
+var endings = [...]string{"\x00\x00\x00\x00", "\xff\xff\xff\xff", "\x50\x00\x00\x00\x05\x08\x00\x00\x00\x00"}
+
+// launcher is the one of a launcher.
+const launcher = 2
+
+// ends reports whether a digest of a record is that of a firmware's separator, or
+// of a launcher's.
+func (w *Watch) ends(rec *mrlog.Record) (firmware, launch bool) {
 	for _, d := range rec.Digests {
 		if d.Alg.Size() == 0 {
 			continue
@@ -236,17 +250,34 @@ func (w *Watch) separates(rec *mrlog.Record) bool {
 		i := slices.IndexFunc(w.sums, func(s mrlog.Digest) bool { return s.Alg == d.Alg })
 		if i < 0 {
 			i = len(w.sums)
-			for _, v := range normalSeparators {
-				w.sums = append(w.sums, mrlog.Digest{Alg: d.Alg, Sum: d.Alg.AppendSum(nil, v[:])})
+			for _, v := range endings {
+				w.sums = append(w.sums, mrlog.Digest{Alg: d.Alg, Sum: d.Alg.AppendSum(nil, []byte(v))})
 			}
 		}
-		for _, s := range w.sums[i : i+len(normalSeparators)] {
+		for j, s := range w.sums[i : i+len(endings)] {
 			if bytes.Equal(s.Sum, d.Sum) {
-				return true
+				return j != launcher, j == launcher
 			}
 		}
 	}
-	return false
+	return false, false
+}
+
+// separates reports whether a digest of a record is that of a firmware's separator.
+func (w *Watch) separates(rec *mrlog.Record) bool {
+	firmware, _ := w.ends(rec)
+	return firmware
+}
+
+// hidesLaunch reports whether a record is a launcher's separator under another
+// content type. Under IMA's its content contradicts the digest.
+func (w *Watch) hidesLaunch(rec *mrlog.Record) bool {
+	switch rec.Type {
+	case event.TypeCOS, mrlog.TypeIMATemplate, mrlog.TypeIMATLV:
+		return false
+	}
+	_, launch := w.ends(rec)
+	return launch
 }
 
 // late reports whether no firmware measures an event after its separator.

@@ -94,6 +94,12 @@ func in(reg string, rec mrlog.Record) mrlog.Record {
 	return rec
 }
 
+// digestOf gives a record the digest of a launcher's.
+func digestOf(launched, rec mrlog.Record) mrlog.Record {
+	rec.Digests = []mrlog.Digest{{Alg: mrlog.SHA256, Sum: mrlog.SHA256.AppendSum(nil, []byte(tlv(80, string(launched.Content))))}}
+	return rec
+}
+
 // launchers are the separators of launchers in so many registers.
 func launchers(n int) (out []mrlog.Record) {
 	for i := range n {
@@ -177,6 +183,12 @@ func TestWatch(t *testing.T) {
 		{"one record after it", one(launched(8, ""), launched(1, "sha256:00")), []string{"1 follows the LaunchSeparator of ccmr4: it is the workload's, not the launcher's"}},
 		{"three", one(launched(0, "image"), launched(8, ""), launched(1, "x"), launched(8, "failed"), launched(1, "y"), launched(4, "z")), []string{"3 another LaunchSeparator", "2 follows the LaunchSeparator of ccmr4: it is the workload's, not the launcher's (3 records do)"}},
 		{"in the last of many registers", join(launchers(40), one(in("nv39", launched(1, "x")))), []string{"40 follows the LaunchSeparator of nv0x00000027"}},
+		{
+			"launcher's under another type", one(
+				digestOf(launched(8, ""), typed(200, launched(8, ""))), digestOf(launched(8, ""), typed(mrlog.TypeCCCEL, launched(8, ""))),
+				digestOf(launched(8, ""), at("ccmr4", 6, "x")), launched(1, "x")),
+			[]string{"0 its digest is that of a LaunchSeparator", "1 its digest", "2 its digest"},
+		},
 		{"no separator", one(launched(0, "image"), launched(9, "\x01")), nil},
 		{"another content after it", one(launched(8, ""), at("ccmr4", 6, "LEAA\x05\x00\x00\x00a b c")), nil},
 	} {
