@@ -32,6 +32,7 @@ const (
 	libTerm = "golang.org/x/term"
 	libTPM  = "github.com/google/go-tpm"
 	libCLI  = "github.com/spf13/cobra"
+	libCmp  = "github.com/google/go-cmp"
 	libFUSE = "github.com/hanwen/go-fuse/v2"
 )
 
@@ -61,7 +62,7 @@ var layers = []struct {
 	{"internal/vectors", layer{column: tests}},
 	{"internal/reallogs", layer{column: tests}},
 	{"internal/eventdata", layer{column: tests}},
-	{"internal/logtest", layer{column: tests, imports: ". internal/vectors"}},
+	{"internal/logtest", layer{column: tests, imports: ". internal/vectors", libs: []string{libCmp}}},
 	{"convert", layer{column: base, imports: ". nelr cel tcg ima internal/strict dstack aael container internal/pipe", pure: true}},
 	{"verify", layer{column: verifying, imports: ". nelr cel dstack systemd tcg/event internal/pipe convert", pure: true}},
 	{"device", layer{column: recording, imports: "."}},
@@ -98,7 +99,7 @@ var testLibs = map[string]string{
 	libJSON:                           "strict reading of what was written",
 	libSys:                            "locks and signals",
 	"github.com/fxamacker/cbor/v2":    "independent CBOR",
-	"github.com/google/go-cmp":        "differences that a person can read",
+	libCmp:                            "differences that a person can read",
 	"github.com/google/go-eventlog":   "independent CEL-TLV and TCG logs",
 	"github.com/rogpeppe/go-internal": "scripts that run the program",
 	"pgregory.net/rapid":              "properties and state machines",
@@ -160,7 +161,7 @@ var linked = []struct {
 		"github.com/fxamacker/cbor/v2":     "a test checks our CBOR against it, which proves nothing if we use it",
 		"github.com/google/go-eventlog":    "tests check our readers against it, which proves nothing if we use it",
 		"pgregory.net/rapid":               "for tests only",
-		"github.com/google/go-cmp":         "for tests only",
+		libCmp:                             "for tests only",
 		"github.com/rogpeppe/go-internal":  "for tests only",
 		"testing":                          "for tests only",
 		module + "/internal/vectors":       "for tests only",

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package logtest reads logs whole, for the tests of the packages that read
-// them, and holds them to the golden vectors.
+// them, and holds them to the golden vectors and to other forms.
 package logtest
 
 import (
@@ -10,6 +10,9 @@ import (
 	"errors"
 	"os"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mrlog.dev"
 	"mrlog.dev/internal/vectors"
@@ -26,6 +29,20 @@ func ReadAll(r mrlog.Reader) ([]mrlog.Record, error) {
 		all = append(all, rec.Clone())
 	}
 	return all, nil
+}
+
+// Through writes records with w and holds to them what r reads, which must read
+// what w wrote. Places and notes are of one log only.
+func Through(t *testing.T, records []mrlog.Record, w mrlog.Writer, r mrlog.Reader) {
+	t.Helper()
+	if err := errors.Join(w.Write(records), w.Close()); err != nil {
+		t.Error(err)
+		return
+	}
+	again, err := ReadAll(r)
+	if diff := cmp.Diff(records, again, cmpopts.IgnoreFields(mrlog.Record{}, "Span", "Notes"), cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Errorf("written and read again: %v, %s", err, diff)
+	}
 }
 
 // Vectors reads the vectors of a folder and holds what open reads of each to
