@@ -290,6 +290,9 @@ func (r *Replay) launch(rec *Record) {
 	reg := Register{Space: PCR}
 	for reg.Index = firstDynamic; reg.Index <= lastDynamic; reg.Index++ {
 		if r.extended(reg) {
+			if r.fromZeros(reg) {
+				continue
+			}
 			r.refuse(&InitError{Register: reg, Record: *rec, Reason: "the register was extended before"})
 			continue
 		}
@@ -299,6 +302,17 @@ func (r *Replay) launch(rec *Record) {
 			}
 		}
 	}
+}
+
+// fromZeros reports whether all banks of the register started with zeros, which
+// is all that an event of a dynamic launch says.
+func (r *Replay) fromZeros(reg Register) bool {
+	for b := r.first(reg); b != nil; b = b.next {
+		if b.start != ([MaxDigestSize]byte{}) {
+			return false
+		}
+	}
+	return true
 }
 
 // extended reports whether a bank of the register has been.

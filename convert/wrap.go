@@ -377,7 +377,7 @@ func (u *unzipper) fault(err error) error {
 	case err == io.EOF && u.z != nil:
 		return err
 	case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
-		err = errors.New("the compressed data is cut short")
+		err = errors.New("the compressed data is cut short, or something else stands behind it")
 	}
 	return &mrlog.SyntaxError{Format: string(Gzip), Offset: u.src.n, Record: -1, Err: err}
 }

@@ -31,7 +31,7 @@ type convertOptions struct {
 	check, lossy bool
 }
 
-func newConvert(e *env) *cobra.Command {
+func newConvert(e *env, g *globals) *cobra.Command {
 	var o convertOptions
 	cmd := &cobra.Command{
 		Use:   "convert --to FORMAT [flags] FILE...",
@@ -59,7 +59,7 @@ other names:
   cat log.cbor | mrlog convert --from cel-cbor --to cel-tlv --dialect go-eventlog -`,
 		Args: files(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runConvert(cmd.Context(), e, &o, args)
+			return runConvert(cmd.Context(), e, g, &o, args)
 		},
 	}
 	f := cmd.Flags()
@@ -133,7 +133,7 @@ func (o *convertOptions) target() (convert.Target, error) {
 	return t, nil
 }
 
-func runConvert(ctx context.Context, e *env, o *convertOptions, args []string) error {
+func runConvert(ctx context.Context, e *env, g *globals, o *convertOptions, args []string) error {
 	from, err := o.options()
 	if err != nil {
 		return err
@@ -158,7 +158,7 @@ func runConvert(ctx context.Context, e *env, o *convertOptions, args []string) e
 	if err := c.open(); err != nil {
 		return err
 	}
-	out, err := e.create(ctx, o.output, o.check)
+	out, err := e.create(ctx, o.output, g.stateFolder(e), o.check)
 	if err != nil {
 		return err
 	}
@@ -196,12 +196,15 @@ type output struct {
 
 // create opens the output. If it is to be read again before it is complete,
 // what goes elsewhere than to a file is kept in one that has no name.
-func (e *env) create(ctx context.Context, path string, again bool) (*output, error) {
+func (e *env) create(ctx context.Context, path, state string, again bool) (*output, error) {
 	if path == "-" {
 		return spooled(&output{Writer: e.stdout}, again)
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real // what a link points to is replaced, not the link
+	}
+	if live(path, state) {
+		return nil, usage("%s is the live log of a register: only what extends the register may write to it", path)
 	}
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -233,6 +236,21 @@ func (e *env) create(ctx context.Context, path string, again bool) (*output, err
 	o.keep = context.AfterFunc(ctx, func() { _ = os.Remove(temp) })
 	signal.Notify(o.pipe, syscall.SIGPIPE)
 	return o, nil
+}
+
+// live reports whether a file stands where a keeper with that folder has the log
+// of a register: replaced, it would not lead to the register's value any more.
+func live(path, state string) bool {
+	folder, err := os.Stat(state)
+	if err != nil || filepath.Base(path) != "log" {
+		return false
+	}
+	register, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return false
+	}
+	above, err := os.Stat(filepath.Dir(register))
+	return err == nil && os.SameFile(folder, above)
 }
 
 // spooled puts a nameless file before an output that cannot be read again.

@@ -86,7 +86,7 @@ step, and shows later that they agree.`,
 	root.SetVersionTemplate("mrlog {{.Version}}\n")
 
 	root.AddCommand(
-		newExtend(e, &g), newShow(e), newConvert(e), newReplay(e), newVerify(e),
+		newExtend(e, &g), newShow(e), newConvert(e, &g), newReplay(e), newVerify(e),
 		newStatus(e, &g), newSnapshot(e, &g), newRecover(e, &g), newLog(e, &g), newVersion(e), newCompletion(e),
 	)
 	namesArguments(root)
