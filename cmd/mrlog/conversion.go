@@ -232,6 +232,7 @@ func (c *conversion) write(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return c.changed(c.at(err))
 	}
+	c.e.warnFirmwares(c.ins)
 	for _, in := range c.ins {
 		c.e.noteWrapped(in)
 		c.e.warnEmpty(in)

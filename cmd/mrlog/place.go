@@ -205,6 +205,27 @@ func (e *env) warnEmpty(in *input) {
 	}
 }
 
+// warnFirmwares tells of two logs that are a firmware's: a machine has one, and
+// what is taken from two leads to no register's value.
+func (e *env) warnFirmwares(ins []*input) {
+	firmware := func(r mrlog.Register) bool {
+		return r.Space == mrlog.PCR && r.Index < 8 || r.Space == mrlog.CCMR && (r.Index == 1 || r.Index == 2)
+	}
+	for i, in := range ins {
+		for _, before := range ins[:i] {
+			if in.sight.Format != convert.TCG2 || before.sight.Format != convert.TCG2 {
+				continue
+			}
+			for _, r := range in.sight.Registers {
+				if firmware(r) && slices.Contains(before.sight.Registers, r) {
+					e.warn("%s and %s are both a firmware's log of %s: a machine has one, and here the second goes on where the first ends", before.name, in.name, r)
+					return
+				}
+			}
+		}
+	}
+}
+
 // maxPairs bounds the registers that a note names.
 const maxPairs = 8
 

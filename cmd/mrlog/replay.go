@@ -89,6 +89,7 @@ func runReplay(ctx context.Context, e *env, s *source, p *placing, b *banking, a
 	if err != nil {
 		return err
 	}
+	e.warnFirmwares(ins)
 	var replay mrlog.Replay
 	var refusal error
 	for _, in := range ins {
