@@ -62,6 +62,9 @@ func ParseTable(data []byte) (Table, error) {
 	if n := binary.LittleEndian.Uint32(data[4:]); uint64(n) != uint64(len(data)) {
 		return fault(4, fmt.Errorf("the table says that it has %d bytes, and has %d", n, len(data)))
 	}
+	if len(data) > tableSize {
+		return fault(tableSize, fmt.Errorf("a table of %d bytes, want %d", len(data), tableSize))
+	}
 	var sum byte
 	for _, c := range data {
 		sum += c
